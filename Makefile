@@ -1,0 +1,47 @@
+# Two commands are enough: `make run` and `make test`. Each installs what it needs into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help run test test-fast lab bench build clean
+
+help:  ## Say what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, this is %d.%d; say make PYTHON=python3.11 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(INSTALLED)  ## Run all five labs headless and write the report out/report.html
+	$(BIN)/workshop run
+
+test: test-fast  ## Everything CI runs: lint, types, tests, notebooks rebuilt, compared and re-run
+	$(BIN)/workshop build --check
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/course
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+test-fast: $(INSTALLED)  ## Lint, types, layers and unit tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/workshop data verify
+	$(BIN)/workshop sandbox card --check
+	$(BIN)/workshop lint
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/course tests
+
+lab: $(INSTALLED)  ## Open the labs in JupyterLab
+	$(BIN)/workshop lab
+
+build: $(INSTALLED)  ## Rebuild notebooks and run sheets from their source.py
+	$(BIN)/workshop build
+
+bench: $(INSTALLED)  ## Measure the sandbox and the library on this machine
+	$(BIN)/python benchmarks/throughput.py
+
+clean:  ## Remove what was made: environment, reports, caches
+	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,100 @@
+"""Many items with bounded concurrency: threads pull from the input, results come as they finish, one bad item costs only itself."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from queue import Empty, Queue
+from typing import Generic, TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Done(Generic[In, Out]):
+    """One finished item: its result, or the error that it ended with."""
+
+    item: In
+    result: Out | None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class _WorkerEnded:
+    """Put by a worker that found no more input, with the error that reading the input raised, if any."""
+
+    error: Exception | None = None
+
+
+def run(items: Iterable[In], work: Callable[[In], Out], *, concurrency: int = 16) -> Iterator[Done[In, Out]]:
+    """Yield a Done for every item, in the order they finish, with at most `concurrency` in work at once.
+
+    The input is read as workers become free, never whole. Closing the iterator stops further calls; those in flight end. An
+    error while reading the input is raised after the items before it are done.
+    """
+    if concurrency < 1:
+        raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+    pool = _Pool(items, work, concurrency)
+    try:
+        yield from pool.results()
+    finally:
+        pool.stop()
+
+
+class _Pool(Generic[In, Out]):
+    """Workers that pull: flat in memory, whatever the number of items."""
+
+    def __init__(self, items: Iterable[In], work: Callable[[In], Out], concurrency: int) -> None:
+        self._source = iter(items)
+        self._source_lock = threading.Lock()
+        self._work = work
+        self._stopped = threading.Event()
+        self._finished: Queue[Done[In, Out] | _WorkerEnded] = Queue(maxsize=2 * concurrency)
+        self._threads = [threading.Thread(target=self._worker, daemon=True, name=f"bulk-{n}") for n in range(concurrency)]
+        for thread in self._threads:
+            thread.start()
+
+    def results(self) -> Iterator[Done[In, Out]]:
+        """Yield results until every worker has ended."""
+        running = len(self._threads)
+        failure: Exception | None = None
+        while running:
+            entry = self._finished.get()
+            if isinstance(entry, _WorkerEnded):
+                running -= 1
+                failure = failure or entry.error
+            else:
+                yield entry
+        if failure is not None:
+            raise failure
+
+    def stop(self) -> None:
+        """Let workers end after the item in hand, and wait for them."""
+        self._stopped.set()
+        while any(thread.is_alive() for thread in self._threads):
+            try:
+                self._finished.get(timeout=_POLL_S)  # a worker may be waiting to hand over its last result
+            except Empty:
+                continue
+
+    def _worker(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with self._source_lock:
+                    item = next(self._source)
+            except StopIteration:
+                break
+            except Exception as error:  # a broken input ends the run, after what came before it
+                self._stopped.set()
+                self._finished.put(_WorkerEnded(error))
+                return
+            self._finished.put(self._one(item))
+        self._finished.put(_WorkerEnded())
+
+    def _one(self, item: In) -> Done[In, Out]:
+        try:
+            return Done(item, self._work(item))
+        except Exception as error:  # the boundary: whatever one item raises is its own result
+            return Done(item, None, error)

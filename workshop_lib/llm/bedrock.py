@@ -1,0 +1,177 @@
+"""Amazon Bedrock through boto3's Converse: the client with its traps handled, one call, and its errors in our words."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from workshop_lib.catalog import Model
+from workshop_lib.errors import SettingsError
+from workshop_lib.llm.errors import CallError, Kind
+from workshop_lib.llm.types import RawReply, Request, Usage
+from workshop_lib.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+_CODES: dict[str, Kind] = {
+    "ThrottlingException": "throttled",
+    "ModelNotReadyException": "throttled",
+    "InternalServerException": "server",
+    "ServiceUnavailableException": "server",
+    "ValidationException": "validation",
+    "ServiceQuotaExceededException": "validation",
+    "AccessDeniedException": "access",
+    "UnrecognizedClientException": "access",
+    "ExpiredTokenException": "access",
+    "ResourceNotFoundException": "not_found",
+    "ModelErrorException": "model",
+    "ModelTimeoutException": "model",
+}
+
+
+def client(settings: Settings) -> "BedrockRuntimeClient":
+    """Return a plain boto3 bedrock-runtime client: SDK retries off, pool as wide as the workers, region explicit.
+
+    In the sandbox it uses dummy credentials, SigV4 (a bearer token is refused on plain http), no profile, no proxy and no
+    instance metadata. Live it uses the default credential chain; raises SettingsError if that finds nothing.
+    """
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=settings.max_connections,
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+    )
+    if settings.backend == "live":
+        return _live_client(settings, config)
+    if settings.bedrock_endpoint is None:
+        raise SettingsError("The sandbox is not running for this process. Start it with `workshop sandbox`, or open it with workshop_lib.backend.open_backend().")
+    no_profile = botocore.session.Session({"profile": (None, [], None, None)})  # AWS_PROFILE may name one that does not exist
+    session = boto3.Session(botocore_session=no_profile)
+    return session.client(
+        "bedrock-runtime",
+        region_name=settings.region,
+        endpoint_url=settings.bedrock_endpoint,
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",  # noqa: S106  # a dummy the sandbox accepts
+        config=config.merge(Config(signature_version="v4", proxies={})),
+    )
+
+
+def _live_client(settings: Settings, config: Config) -> "BedrockRuntimeClient":
+    try:
+        session = boto3.Session(region_name=settings.region)
+        live = session.client("bedrock-runtime", config=config)
+    except BotoCoreError as error:
+        raise SettingsError(f"AWS settings: {error}. Check AWS_PROFILE and ~/.aws/config.") from error
+    if not _has_credentials(session):
+        raise SettingsError(
+            "WORKSHOP_BACKEND is 'live' but no AWS credentials were found. Run `aws sso login`, or set AWS_PROFILE or AWS_BEARER_TOKEN_BEDROCK."
+        )
+    return live
+
+
+def _has_credentials(session: boto3.Session) -> bool:
+    return bool(os.environ.get("AWS_BEARER_TOKEN_BEDROCK")) or session.get_credentials() is not None
+
+
+def converse_arguments(model: Model, request: Request) -> dict[str, Any]:
+    """Return the keyword arguments of `client.converse` for a request."""
+    inference: dict[str, Any] = {"maxTokens": request.max_tokens}
+    if model.accepts_temperature:
+        inference["temperature"] = request.temperature
+    arguments: dict[str, Any] = {
+        "modelId": model.id,
+        "messages": [{"role": "user", "content": [{"text": request.prompt}]}],
+        "inferenceConfig": inference,
+    }
+    if request.system is not None:
+        arguments["system"] = [{"text": request.system}]
+    if request.tool is not None:
+        spec = {"name": request.tool.name, "description": request.tool.description, "inputSchema": {"json": dict(request.tool.schema)}}
+        arguments["toolConfig"] = {"tools": [{"toolSpec": spec}], "toolChoice": {"tool": {"name": request.tool.name}}}
+    if request.guardrail is not None:
+        arguments["guardrailConfig"] = {
+            "guardrailIdentifier": request.guardrail.identifier,
+            "guardrailVersion": request.guardrail.version,
+            "trace": "enabled",
+        }
+    if request.tags:
+        arguments["requestMetadata"] = dict(request.tags)
+    return arguments
+
+
+class Bedrock:
+    """The provider for models on Amazon Bedrock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = client(settings)
+
+    def send(self, model: Model, request: Request) -> RawReply:
+        """Make one Converse call."""
+        try:
+            response = self._client.converse(**converse_arguments(model, request))
+        except (ClientError, BotoCoreError) as error:
+            raise translate(error, model.id) from error
+        return read(response)
+
+
+def read(response: Mapping[str, Any]) -> RawReply:
+    """Read a Converse response: the text blocks joined, the first tool call's arguments, usage and the server's latency."""
+    blocks = response["output"]["message"]["content"]
+    text = "".join(block["text"] for block in blocks if "text" in block)
+    calls = [block["toolUse"]["input"] for block in blocks if "toolUse" in block]
+    return RawReply(
+        text=text,
+        tool_input=calls[0] if calls and isinstance(calls[0], dict) else None,
+        usage=_usage(response.get("usage")),
+        latency_ms=response.get("metrics", {}).get("latencyMs"),
+        stop_reason=response["stopReason"],
+    )
+
+
+def _usage(usage: Mapping[str, Any] | None) -> Usage | None:
+    if not usage or "inputTokens" not in usage or "outputTokens" not in usage:
+        return None
+    return Usage(
+        usage["inputTokens"], usage["outputTokens"], usage.get("cacheReadInputTokens", 0), usage.get("cacheWriteInputTokens", 0)
+    )
+
+
+def translate(error: ClientError | BotoCoreError, model_id: str) -> CallError:
+    """Turn a botocore exception into a CallError with the kind of failure and the delay the server asked for."""
+    if isinstance(error, ClientError):
+        return _translate_response(error, model_id)
+    kinds: list[tuple[type[BotoCoreError], Kind]] = [
+        (ConnectTimeoutError, "connect_timeout"),
+        (ReadTimeoutError, "read_timeout"),
+        (ConnectionClosedError, "disconnected"),
+        (EndpointConnectionError, "unreachable"),
+        (ParamValidationError, "validation"),
+    ]
+    kind: Kind = next((kind for type_, kind in kinds if isinstance(error, type_)), "access")
+    return CallError(kind, model_id, f"{str(error).rstrip('.')}.")
+
+
+def _translate_response(error: ClientError, model_id: str) -> CallError:
+    code = error.response.get("Error", {}).get("Code", "")
+    message = error.response.get("Error", {}).get("Message", "")
+    meta = error.response.get("ResponseMetadata", {})
+    status = meta.get("HTTPStatusCode", 0)
+    by_status: Kind = "throttled" if status == 429 else "server" if status >= 500 else "validation"
+    kind = _CODES.get(code, by_status)
+    delay = meta.get("HTTPHeaders", {}).get("x-amz-retry-after")
+    retry_after_s = float(delay) / 1000 if delay and delay.isdigit() else None
+    return CallError(kind, model_id, f"{code or status}: {message.rstrip('.')}.", retry_after_s=retry_after_s)

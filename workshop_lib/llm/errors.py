@@ -1,0 +1,51 @@
+"""Failures of a single call, in words shared by both providers."""
+
+from typing import Literal
+
+from workshop_lib.errors import WorkshopError
+
+Kind = Literal[
+    "throttled", "server", "connect_timeout", "disconnected", "unreachable", "read_timeout", "validation", "access", "not_found", "model"
+]
+
+RETRYABLE: frozenset[Kind] = frozenset({"throttled", "server", "connect_timeout", "disconnected"})
+MAYBE_BILLED: frozenset[Kind] = frozenset({"disconnected", "read_timeout"})
+
+_REMEDY: dict[Kind, str] = {
+    "throttled": "Lower the concurrency or wait a minute; every retry was throttled too.",
+    "server": "The provider failed on every retry; try again later.",
+    "connect_timeout": "No connection was made in time; check the network and WORKSHOP_CONNECT_TIMEOUT_S.",
+    "disconnected": "The connection was cut before an answer came, on every retry; check the network.",
+    "unreachable": "Nothing answers there. In a lab run lab.reconnect(); elsewhere start `workshop sandbox` or check the endpoint.",
+    "read_timeout": "The model took too long, and may still be charged; raise WORKSHOP_READ_TIMEOUT_S. It is not retried, as that could pay twice.",
+    "validation": "The request itself is wrong, so it is not retried; correct it.",
+    "access": "Check credentials and that the account has access to this model (`workshop doctor`).",
+    "not_found": "Check the model id and the region (`workshop doctor`).",
+    "model": "The model failed on this input; try another tier.",
+}
+
+
+class CallError(WorkshopError):
+    """One model could not be made to answer one request; `kind` says why and `attempts` how often it was tried."""
+
+    def __init__(self, kind: Kind, model: str, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{model}: {detail} {_REMEDY[kind]}")
+        self.kind: Kind = kind
+        self.model = model
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.attempts = 1
+
+    @property
+    def retryable(self) -> bool:
+        """Say whether the same request may succeed later."""
+        return self.kind in RETRYABLE
+
+    @property
+    def maybe_billed(self) -> bool:
+        """Say whether the provider may have charged for the failed call."""
+        return self.kind in MAYBE_BILLED
+
+
+class InvalidAnswer(WorkshopError):
+    """A model replied, but not with a valid answer to the task; the reply is charged all the same."""

@@ -1,0 +1,63 @@
+"""The gateway: any model of the catalogue behind one call, retried in one place and charged from reported usage."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from workshop_lib import catalog
+from workshop_lib.llm import retry
+from workshop_lib.llm.bedrock import Bedrock
+from workshop_lib.llm.openai_chat import OpenAIChat
+from workshop_lib.llm.types import Cost, Provider, RawReply, Reply, Request, Usage
+from workshop_lib.settings import Settings
+
+_PROVIDERS: Mapping[str, Callable[[Settings], Provider]] = {"bedrock": Bedrock, "nim": OpenAIChat}
+
+
+def price(model: catalog.Model, usage: Usage | None) -> Cost:
+    """Return the cost of one reply from its usage; without usage the cost is incomplete, never zero and done."""
+    if usage is None:
+        return Cost(0.0, complete=False)
+    return Cost(model.price.usd(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens))
+
+
+class Gateway:
+    """Callable as `gateway(model, request) -> Reply`; providers are connected when first needed. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, policy: retry.RetryPolicy | None = None, providers: Mapping[str, Provider] | None = None) -> None:
+        self.settings = settings
+        self.policy = policy or retry.RetryPolicy(settings.max_retries, settings.retry_base_s, settings.retry_cap_s)
+        self._providers: dict[str, Provider] = dict(providers or {})
+        self._lock = threading.Lock()
+
+    def __call__(self, model: str, request: Request) -> Reply:
+        """Answer one request; raise UnknownModelError, SettingsError, or CallError once retries are used up."""
+        entry = catalog.model(model)
+        provider = self._provider(entry.provider)
+        started = time.perf_counter()
+
+        def send() -> RawReply:
+            nonlocal started
+            started = time.perf_counter()
+            return provider.send(entry, request)
+
+        done = retry.call(send, self.policy)
+        measured_ms = (time.perf_counter() - started) * 1000
+        cost = price(entry, done.reply.usage)
+        return Reply(
+            model=entry.id,
+            text=done.reply.text,
+            tool_input=done.reply.tool_input,
+            usage=done.reply.usage,
+            cost=Cost(cost.usd, cost.complete and not done.maybe_billed),
+            latency_ms=measured_ms if done.reply.latency_ms is None else done.reply.latency_ms,
+            stop_reason=done.reply.stop_reason,
+            attempts=done.attempts,
+            source=self.settings.backend,
+        )
+
+    def _provider(self, name: str) -> Provider:
+        with self._lock:  # boto3 wants its client made once, by one thread
+            if name not in self._providers:
+                self._providers[name] = _PROVIDERS[name](self.settings)
+            return self._providers[name]

@@ -1,0 +1,103 @@
+"""NVIDIA NIM, and any server that speaks OpenAI chat completions, through the openai SDK."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+
+from workshop_lib.catalog import Model
+from workshop_lib.errors import SettingsError
+from workshop_lib.llm.errors import CallError, Kind
+from workshop_lib.llm.types import RawReply, Request, Usage
+from workshop_lib.settings import NIM_HOSTED, Settings
+
+_STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "content_filtered"}
+_STATUS: dict[int, Kind] = {400: "validation", 401: "access", 403: "access", 404: "not_found", 408: "model", 422: "validation", 424: "model", 429: "throttled"}
+LATENCY_HEADER = "x-workshop-latency-ms"
+
+
+def client(settings: Settings) -> openai.OpenAI:
+    """Return a plain openai client with SDK retries off; raise SettingsError when the base URL or the key is missing."""
+    timeout = openai.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s)
+    if settings.backend == "live":
+        if settings.nvidia_api_key is None and settings.openai_base_url is None:
+            raise SettingsError("WORKSHOP_BACKEND is 'live' but NVIDIA_API_KEY is not set. Get a key at build.nvidia.com, or set OPENAI_BASE_URL to your own server.")
+        key = settings.nvidia_api_key.get_secret_value() if settings.nvidia_api_key else "none"
+        return openai.OpenAI(base_url=settings.openai_base_url or NIM_HOSTED, api_key=key, max_retries=0, timeout=timeout)
+    if settings.openai_base_url is None:
+        raise SettingsError("The sandbox is not running for this process. Start it with `workshop sandbox`, or open it with workshop_lib.backend.open_backend().")
+    direct = openai.DefaultHttpxClient(trust_env=False, timeout=timeout)  # a proxy from the environment must not see loopback calls
+    return openai.OpenAI(base_url=settings.openai_base_url, api_key="sandbox", max_retries=0, timeout=timeout, http_client=direct)
+
+
+def chat_arguments(model: Model, request: Request) -> dict[str, Any]:
+    """Return the keyword arguments of `client.chat.completions.create` for a request."""
+    messages: list[dict[str, str]] = []
+    if request.system is not None:
+        messages.append({"role": "system", "content": request.system})
+    messages.append({"role": "user", "content": request.prompt})
+    arguments: dict[str, Any] = {"model": model.id, "messages": messages, "max_tokens": request.max_tokens}
+    if model.accepts_temperature:
+        arguments["temperature"] = request.temperature
+    if request.tool is not None:
+        function = {"name": request.tool.name, "description": request.tool.description, "parameters": dict(request.tool.schema)}
+        arguments["tools"] = [{"type": "function", "function": function}]
+        arguments["tool_choice"] = {"type": "function", "function": {"name": request.tool.name}}
+    return arguments
+
+
+class OpenAIChat:
+    """The provider for models behind an OpenAI-compatible endpoint."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = client(settings)
+
+    def send(self, model: Model, request: Request) -> RawReply:
+        """Make one chat completion call; a guardrail cannot be attached here and is refused."""
+        if request.guardrail is not None:
+            raise CallError("validation", model.id, "guardrails are a Bedrock feature.")
+        try:
+            raw = self._client.chat.completions.with_raw_response.create(**chat_arguments(model, request))
+        except openai.APIError as error:
+            raise translate(error, model.id) from error
+        reported = raw.headers.get(LATENCY_HEADER)
+        return read(raw.parse().model_dump(), float(reported) if reported else None)
+
+
+def read(completion: Mapping[str, Any], latency_ms: float | None = None) -> RawReply:
+    """Read a chat completion as plain data, with stop reasons in Converse's words."""
+    choice = completion["choices"][0]
+    message = choice["message"]
+    calls = message.get("tool_calls") or []
+    usage = completion.get("usage") or {}
+    counted = "prompt_tokens" in usage and "completion_tokens" in usage
+    return RawReply(
+        text=message.get("content") or "",
+        tool_input=_arguments(calls[0]["function"]["arguments"]) if calls else None,
+        usage=Usage(usage["prompt_tokens"], usage["completion_tokens"]) if counted else None,
+        latency_ms=latency_ms,
+        stop_reason=_STOP_REASONS.get(choice["finish_reason"], str(choice["finish_reason"])),
+    )
+
+
+def _arguments(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def translate(error: openai.APIError, model_id: str) -> CallError:
+    """Turn an openai exception into a CallError with the kind of failure and the delay the server asked for."""
+    if isinstance(error, openai.APITimeoutError):
+        connecting = "ConnectTimeout" in type(error.__cause__).__name__
+        return CallError("connect_timeout" if connecting else "read_timeout", model_id, "the request timed out.")
+    if isinstance(error, openai.APIStatusError):
+        kind = _STATUS.get(error.status_code, "server" if error.status_code >= 500 else "validation")
+        delay = error.response.headers.get("retry-after", "")
+        retry_after_s = float(delay) if delay.replace(".", "", 1).isdigit() else None
+        return CallError(kind, model_id, f"HTTP {error.status_code}: {error.message.rstrip('.')}.", retry_after_s=retry_after_s)
+    refused = "ConnectError" in type(error.__cause__).__name__
+    return CallError("unreachable" if refused else "disconnected", model_id, f"{error.message.rstrip('.')}.")

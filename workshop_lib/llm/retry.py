@@ -1,0 +1,57 @@
+"""The one retry loop: full jitter, at most three retries, only on what may pass, and as long as the server asks for."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from workshop_lib.llm.errors import CallError
+from workshop_lib.llm.types import RawReply
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """At most `max_retries` retries, each after rand(0, min(cap, base * 2^n)) seconds or what the server directed, if longer."""
+
+    max_retries: int = 3
+    base_s: float = 0.5
+    cap_s: float = 20.0
+    sleep: Callable[[float], None] = field(default=time.sleep, compare=False)
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """A reply, how many attempts it took, and whether an attempt that failed may have been charged."""
+
+    reply: RawReply
+    attempts: int
+    maybe_billed: bool
+
+
+def call(send: Callable[[], RawReply], policy: RetryPolicy) -> Attempted:
+    """Call `send` until it answers; raise the last CallError with its number of attempts when it does not."""
+    jitter = wait_random_exponential(multiplier=policy.base_s, max=policy.cap_s)
+    failures: list[CallError] = []
+
+    def wait(state: RetryCallState) -> float:
+        return max(jitter(state), failures[-1].retry_after_s or 0.0)
+
+    def attempt() -> RawReply:
+        try:
+            return send()
+        except CallError as error:
+            failures.append(error)
+            error.attempts = len(failures)
+            raise
+
+    retrying = Retrying(
+        stop=stop_after_attempt(policy.max_retries + 1),
+        wait=wait,
+        retry=retry_if_exception(lambda error: isinstance(error, CallError) and error.retryable),
+        sleep=policy.sleep,
+        reraise=True,
+    )
+    reply = retrying(attempt)
+    return Attempted(reply, len(failures) + 1, any(error.maybe_billed for error in failures))
+

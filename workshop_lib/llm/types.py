@@ -1,0 +1,115 @@
+"""What goes into one call and what comes back, the same for every provider."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from workshop_lib.catalog import Model
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool the model must call, so that the answer arrives as arguments that follow a JSON schema."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """A Bedrock guardrail to attach to the call."""
+
+    identifier: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt for one model; `tool`, if given, is forced. `max_tokens` is small because quota is reserved for all of it."""
+
+    prompt: str
+    system: str | None = None
+    tool: Tool | None = None
+    max_tokens: int = 300
+    temperature: float = 0.0
+    guardrail: Guardrail | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens as the provider counted them; cached tokens are apart from `input_tokens`."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """USD that are known to be charged; if not `complete`, the true cost is at least `usd`."""
+
+    usd: float
+    complete: bool = True
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.usd + other.usd, self.complete and other.complete)
+
+    @staticmethod
+    def total(costs: "Iterable[Cost]") -> "Cost":
+        """Return the sum of costs, complete only if every part is."""
+        return sum(costs, Cost(0.0))
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """What one HTTP call brought back, before price and retries are known."""
+
+    text: str
+    tool_input: Mapping[str, Any] | None
+    usage: Usage | None
+    latency_ms: float | None
+    stop_reason: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one model answered, with what it cost and how long it took (latency in ms: the server's own figure if it reports one)."""
+
+    model: str
+    text: str
+    tool_input: Mapping[str, Any] | None
+    usage: Usage | None
+    cost: Cost
+    latency_ms: float
+    stop_reason: str
+    attempts: int = 1
+    source: str = "sandbox"
+
+    @property
+    def finished(self) -> bool:
+        """Say whether the model ended by itself; anything else (cut off, filtered, blocked) is no answer."""
+        return self.stop_reason in {"end_turn", "tool_use", "stop_sequence"}
+
+    @property
+    def blocked(self) -> bool:
+        """Say whether a guardrail intervened, which ends a cascade and is not low confidence."""
+        return self.stop_reason == "guardrail_intervened"
+
+
+class Provider(Protocol):
+    """One way to reach models: exactly one HTTP call per `send`, errors raised as CallError."""
+
+    def send(self, model: Model, request: Request) -> RawReply:
+        """Send one request to one model."""
+        ...
+
+
+class Ask(Protocol):
+    """Anything that answers a request as a model would: the gateway, a recording, a test."""
+
+    def __call__(self, model: str, request: Request) -> Reply:
+        """Answer one request with the named model."""
+        ...

@@ -1,0 +1,52 @@
+"""What a task is: how an item becomes a request and a reply becomes a valid answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from workshop_lib.llm import InvalidAnswer, Reply, Request
+from workshop_lib.llm.parsing import json_object
+
+Item = TypeVar("Item", bound=BaseModel)
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Task(Generic[Item, Answer]):
+    """One thing asked of models: `request(item)` builds the prompt, `parse(item, reply)` validates or raises InvalidAnswer."""
+
+    name: str
+    prompt_version: str
+    answer_type: type[Answer]
+    item_id: Callable[[Item], str]
+    request: Callable[[Item], Request]
+    parse: Callable[[Item, Reply], Answer]
+
+    @property
+    def prompt_hash(self) -> str:
+        """Return what identifies this task's prompt: twelve hex digits over the version and the answer's schema."""
+        text = f"{self.name} {self.prompt_version} {self.answer_type.model_json_schema()}"
+        return sha256(text.encode()).hexdigest()[:12]
+
+
+def payload(reply: Reply) -> Mapping[str, Any]:
+    """Return the object a reply carries: the tool's arguments, or else the JSON in its text.
+
+    Small models often answer in text although a tool is forced. Raises InvalidAnswer if the reply was cut off, filtered or holds no object.
+    """
+    if not reply.finished:
+        raise InvalidAnswer(f"the reply ended with {reply.stop_reason}")
+    return reply.tool_input if reply.tool_input is not None else json_object(reply.text)
+
+
+def validate(answer_type: type[Answer], fields: Mapping[str, Any]) -> Answer:
+    """Return the answer as a typed object; raise InvalidAnswer naming the first field that is wrong."""
+    try:
+        return answer_type.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "answer"
+        raise InvalidAnswer(f"{where}: {first['msg']}") from error
