@@ -85,13 +85,18 @@ def models() -> MappingProxyType[str, Model]:
     path = DATA / "models.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return MappingProxyType({key: Model(key=key, **entry) for key, entry in table.items()})
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"The model table {path} cannot be read ({error}). Restore it with: git checkout data/models.toml") from error
+    return MappingProxyType({key: _model(key, entry) for key, entry in table.items()})
+
+
+def _model(key: str, entry: object) -> Model:
+    try:
+        return Model.model_validate({"key": key, **entry} if isinstance(entry, dict) else entry)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"The model table {path} has a wrong entry: {error.title} {where}: {first['msg']}.") from error
+        where = ".".join([key, *(str(part) for part in first["loc"])])
+        raise DataError(f"The model table data/models.toml has a wrong entry, {where}: {first['msg']}.") from error
 
 
 def model(name: str) -> Model:

@@ -2,17 +2,20 @@
 
 import ipaddress
 import os
+import re
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workshop_lib.errors import SettingsError
 from workshop_lib.paths import ROOT
 
+REGION_VARIABLES = ("WORKSHOP_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
 BEDROCK_ENDPOINT = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 OPENAI_BASE = "OPENAI_BASE_URL"
+ANY_AWS_ENDPOINT = "AWS_ENDPOINT_URL"
 NIM_HOSTED = "https://integrate.api.nvidia.com/v1"
 
 
@@ -20,14 +23,20 @@ class Settings(BaseSettings):
     """Everything that differs between a laptop without an account and a live run."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WORKSHOP_", env_file=ROOT / ".env.local", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="WORKSHOP_",
+        env_file=ROOT / ".env.local",
+        env_ignore_empty=True,  # FOO= in a shell, a compose file or .env.local means unset
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # the input holds the key
+        populate_by_name=True,
     )
 
     backend: Literal["sandbox", "live"] = "sandbox"
     region: str = Field(
         default="us-west-2",
         pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
-        validation_alias=AliasChoices("WORKSHOP_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        validation_alias=AliasChoices(*REGION_VARIABLES),
     )
     bedrock_endpoint: str | None = Field(default=None, validation_alias=BEDROCK_ENDPOINT)
     openai_base_url: str | None = Field(default=None, validation_alias=OPENAI_BASE)
@@ -43,29 +52,50 @@ class Settings(BaseSettings):
     seed: int = Field(default=0, ge=0)
     time_scale: float = Field(default=0.02, ge=0, le=10, description="sandbox only: seconds slept per second modelled")
 
+    @field_validator("bedrock_endpoint", "openai_base_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not _host(url):
+            raise ValueError("it must be an address such as http://127.0.0.1:8000 or https://host/v1")
+        return url
+
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
         if (self.guardrail_id is None) != (self.guardrail_version is None):
-            raise ValueError("set BEDROCK_GUARDRAIL_ID and BEDROCK_GUARDRAIL_VERSION together, or neither")
+            given, value, absent = ("ID", self.guardrail_id, "VERSION") if self.guardrail_id else ("VERSION", self.guardrail_version, "ID")
+            raise ValueError(f"BEDROCK_GUARDRAIL_{given} is {value!r} but BEDROCK_GUARDRAIL_{absent} is not set; set both, or neither")
         if self.backend == "sandbox":
             for variable, url in ((BEDROCK_ENDPOINT, self.bedrock_endpoint), (OPENAI_BASE, self.openai_base_url)):
                 if url is not None and not is_loopback(url):
                     raise ValueError(
-                        f"{variable} is {url!r}, which is not on this machine, but the backend is 'sandbox'; "
-                        "unset it, or set WORKSHOP_BACKEND=live"
+                        f"{variable} is {shown(url)!r}, which is not on this machine, but WORKSHOP_BACKEND is 'sandbox'; "
+                        f"run: unset {variable}, or set WORKSHOP_BACKEND=live"
                     )
         return self
 
 
 def is_loopback(url: str) -> bool:
     """Say whether a URL points at this machine (127.0.0.0/8, ::1 or localhost)."""
-    host = urlsplit(url).hostname or ""
+    host = _host(url)
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be printed: without the user name and password it may carry."""
+    return re.sub(r"//[^/?#]*@", "//", url)
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+    except ValueError:  # such as an IPv6 address without its closing bracket
+        return ""
 
 
 def load(**overrides: Any) -> Settings:
@@ -80,24 +110,35 @@ def load(**overrides: Any) -> Settings:
 
 
 def _check_live(settings: Settings) -> None:
-    if os.environ.get("AWS_BEARER_TOKEN_BEDROCK") == "":
+    if os.environ.get("AWS_BEARER_TOKEN_BEDROCK", "unset").strip() == "":
         raise SettingsError("AWS_BEARER_TOKEN_BEDROCK is set but empty, which hides your other credentials. Run: unset AWS_BEARER_TOKEN_BEDROCK")
-    if settings.bedrock_endpoint is not None and is_loopback(settings.bedrock_endpoint):
-        raise SettingsError(
-            f"WORKSHOP_BACKEND is 'live' but {BEDROCK_ENDPOINT} still points at {settings.bedrock_endpoint}. Run: unset {BEDROCK_ENDPOINT}"
-        )
+    endpoints = {BEDROCK_ENDPOINT: settings.bedrock_endpoint, ANY_AWS_ENDPOINT: os.environ.get(ANY_AWS_ENDPOINT)}  # boto3 obeys both
+    for variable, url in endpoints.items():
+        if url is not None and is_loopback(url):
+            left_over = settings.openai_base_url is not None and is_loopback(settings.openai_base_url)
+            names = f"{variable} {OPENAI_BASE}" if left_over else variable
+            raise SettingsError(f"WORKSHOP_BACKEND is 'live' but {variable} still points at {shown(url)}. Run: unset {names}")
 
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    field = Settings.model_fields.get(name)
-    variable = name if name.isupper() else f"WORKSHOP_{name.upper()}"
-    if field is not None and isinstance(field.validation_alias, AliasChoices):
-        variable = str(field.validation_alias.choices[0])
+    variable = _variable(name)
     reason = first["msg"].removeprefix("Value error, ")
     if not name:
         return f"Settings: {reason}."
     if first["type"] == "literal_error":
         return f"{variable} is {first['input']!r}, but must be {first['ctx']['expected']}. Correct it in your environment or in .env.local."
-    return f"{variable} is {first['input']!r}: {reason}. Correct it in your environment or in .env.local."
+    if first["type"] == "string_pattern_mismatch":
+        reason = "it must be a region such as us-west-2"
+    value = shown(str(first["input"]))
+    return f"{variable} is {value!r}: {reason}. Correct it in your environment or in .env.local."
+
+
+def _variable(name: str) -> str:
+    """Return the variable a setting came from: the region may come from any of three."""
+    field = Settings.model_fields.get(name)
+    alias = field.validation_alias if field is not None else name
+    if isinstance(alias, AliasChoices) or alias == REGION_VARIABLES[0]:
+        return next((variable for variable in REGION_VARIABLES if os.environ.get(variable)), REGION_VARIABLES[0])
+    return alias if isinstance(alias, str) and alias.isupper() else f"WORKSHOP_{name.upper()}"

@@ -38,8 +38,8 @@ def error_row(ticket_id: str, kind: str, message: str) -> dict[str, Any]:
 
 
 def line(row: dict[str, Any]) -> str:
-    """Return a row as one line of NDJSON, newline included."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+    """Return a row as one line of NDJSON, newline included; in ASCII, as some readers also break lines at U+2028 or U+0085."""
+    return json.dumps(row, separators=(",", ":")) + "\n"
 
 
 def _row(trace: Trace[RoutingDecision], step: Step[RoutingDecision]) -> dict[str, Any]:
@@ -48,11 +48,10 @@ def _row(trace: Trace[RoutingDecision], step: Step[RoutingDecision]) -> dict[str
         "ticket_id": trace.item_id,
         "model": _WIRE_NAMES.get(step.tier, step.tier),
         "decision": step.answer.model_dump() if step.answer is not None else None,
-        "latencyMs": step.reply.latency_ms,
-        "cost": step.cost.usd,
     }
     if step is trace.steps[0]:
         row["escalated"] = trace.escalated
+    row |= {"latencyMs": step.reply.latency_ms, "cost": step.cost.usd}
     if not step.cost.complete:
         row["costComplete"] = False
     return row

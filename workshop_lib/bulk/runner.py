@@ -1,7 +1,8 @@
 """Many items with bounded concurrency: threads pull from the input, results come as they finish, one bad item costs only itself."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import Generic, TypeVar
@@ -23,12 +24,12 @@ class Done(Generic[In, Out]):
 
 @dataclass(frozen=True)
 class _WorkerEnded:
-    """Put by a worker that found no more input, with the error that reading the input raised, if any."""
+    """Put by a worker that found no more input, with what ended it too early, if anything did."""
 
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
-def run(items: Iterable[In], work: Callable[[In], Out], *, concurrency: int = 16) -> Iterator[Done[In, Out]]:
+def run(items: Iterable[In], work: Callable[[In], Out], *, concurrency: int = 16) -> Generator[Done[In, Out], None, None]:
     """Yield a Done for every item, in the order they finish, with at most `concurrency` in work at once.
 
     The input is read as workers become free, never whole. Closing the iterator stops further calls; those in flight end. An
@@ -36,6 +37,10 @@ def run(items: Iterable[In], work: Callable[[In], Out], *, concurrency: int = 16
     """
     if concurrency < 1:
         raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+    return _run(items, work, concurrency)
+
+
+def _run(items: Iterable[In], work: Callable[[In], Out], concurrency: int) -> Generator[Done[In, Out], None, None]:
     pool = _Pool(items, work, concurrency)
     try:
         yield from pool.results()
@@ -50,6 +55,7 @@ class _Pool(Generic[In, Out]):
         self._source = iter(items)
         self._source_lock = threading.Lock()
         self._work = work
+        self._exhausted = False  # guarded by the source lock, as is reading
         self._stopped = threading.Event()
         self._finished: Queue[Done[In, Out] | _WorkerEnded] = Queue(maxsize=2 * concurrency)
         self._threads = [threading.Thread(target=self._worker, daemon=True, name=f"bulk-{n}") for n in range(concurrency)]
@@ -59,7 +65,7 @@ class _Pool(Generic[In, Out]):
     def results(self) -> Iterator[Done[In, Out]]:
         """Yield results until every worker has ended."""
         running = len(self._threads)
-        failure: Exception | None = None
+        failure: BaseException | None = None
         while running:
             entry = self._finished.get()
             if isinstance(entry, _WorkerEnded):
@@ -73,25 +79,36 @@ class _Pool(Generic[In, Out]):
     def stop(self) -> None:
         """Let workers end after the item in hand, and wait for them."""
         self._stopped.set()
-        while any(thread.is_alive() for thread in self._threads):
-            try:
-                self._finished.get(timeout=_POLL_S)  # a worker may be waiting to hand over its last result
-            except Empty:
-                continue
+        for thread in self._threads:
+            while thread.is_alive():
+                self._discard()  # a worker may be waiting to hand over its last result
+                thread.join(_POLL_S)
+
+    def _discard(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._finished.get_nowait()
 
     def _worker(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                with self._source_lock:
-                    item = next(self._source)
-            except StopIteration:
-                break
-            except Exception as error:  # a broken input ends the run, after what came before it
-                self._stopped.set()
-                self._finished.put(_WorkerEnded(error))
-                return
-            self._finished.put(self._one(item))
-        self._finished.put(_WorkerEnded())
+        try:
+            while taken := self._take():
+                self._finished.put(self._one(taken[0]))
+        except BaseException as error:  # a broken input, or a SystemExit in the work: ends the run, after what came before it
+            self._stopped.set()
+            self._finished.put(_WorkerEnded(error))
+        else:
+            self._finished.put(_WorkerEnded())
+
+    def _take(self) -> tuple[In] | None:
+        """Return the next item, or None if there is none or the run was stopped while waiting for it."""
+        with self._source_lock:
+            if self._exhausted or self._stopped.is_set():
+                return None
+            self._exhausted = True  # stays so if reading ends or raises
+            for item in self._source:
+                self._exhausted = False
+                return None if self._stopped.is_set() else (item,)
+            return None
 
     def _one(self, item: In) -> Done[In, Out]:
         try:

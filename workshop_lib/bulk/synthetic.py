@@ -10,7 +10,7 @@ from workshop_lib.tasks import Ticket
 
 
 def tickets(n: int, seed: int = 0) -> Iterator[Ticket]:
-    """Yield `n` tickets, each made of sentences of two training tickets of one category, with ids L-0000001 and on."""
+    """Yield `n` tickets, each made of one to five sentences of training tickets of one category, with ids L-0000001 and on."""
     rng = random.Random(seed)
     by_category = _sentences()
     categories = sorted(by_category)
@@ -24,12 +24,12 @@ def tickets(n: int, seed: int = 0) -> Iterator[Ticket]:
 def _sentences() -> dict[str, tuple[list[str], list[str]]]:
     path = DATA / "tickets" / "training.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read ({error}). Restore it with: git checkout data/tickets") from error
+        with path.open(encoding="utf-8") as lines:
+            tickets = [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise DataError(f"data/tickets/{path.name} cannot be read ({error}). Restore it with: git checkout data/tickets") from error
     found: dict[str, tuple[list[str], list[str]]] = {}
-    for text in lines:
-        ticket = json.loads(text)
+    for ticket in tickets:
         subjects, sentences = found.setdefault(ticket["label"]["category"], ([], []))
         subjects.append(ticket["subject"])
         sentences.extend(part.strip() + "." for part in ticket["body"].split(".") if len(part.split()) > 2)

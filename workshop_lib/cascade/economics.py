@@ -11,6 +11,8 @@ def expected_cost(costs: Sequence[float], escalation: Sequence[float], gate: flo
     `costs[i]` is tier i's USD per call, `escalation[i]` the share of tier i's items that go on to tier i + 1 (one fewer than
     tiers), `gate` the USD per decision between tiers (a judge, a router). E = sum_i reach_i (c_i + gate if a gate follows).
     """
+    if not costs:
+        raise ValueError("a cascade needs at least one tier")
     if len(escalation) != len(costs) - 1:
         raise ValueError(f"{len(costs)} tiers need {len(costs) - 1} escalation rates, got {len(escalation)}")
     if not all(0 <= rate <= 1 for rate in escalation):

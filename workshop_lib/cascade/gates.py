@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workshop_lib.tasks import CATEGORIES
+from workshop_lib.tasks.triage import Category
 
 
 class _Gate(BaseModel):
@@ -42,7 +42,7 @@ class CategoryGate(_Gate):
     """Escalate every answer in certain categories."""
 
     kind: Literal["category"] = "category"
-    categories: tuple[Annotated[str, Field(json_schema_extra={"enum": list(CATEGORIES)})], ...]
+    categories: tuple[Category, ...]
 
     def reason(self, answer: BaseModel) -> str | None:
         """Return why the answer escalates, or None."""

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from workshop_lib import catalog
 from workshop_lib.cascade.gates import CategoryGate, ConfidenceGate, Gate, StakesGate
+from workshop_lib.tasks.triage import Category
 
 
 class Policy(BaseModel):
@@ -28,7 +29,7 @@ class Policy(BaseModel):
         return sha256(self.model_dump_json(exclude={"name"}).encode()).hexdigest()[:12]
 
 
-DISAGREED_BEFORE = ("integration", "feature_request", "bug_report", "performance")
+DISAGREED_BEFORE: tuple[Category, ...] = ("integration", "feature_request", "bug_report", "performance")
 """Categories in which the published workshop saw Nano and Sonnet disagree: fitted on the very sample it was evaluated on."""
 
 

@@ -1,6 +1,6 @@
 """The walk: ask the cheapest tier, keep its answer if the gates let it pass, else ask the next. Everything that ran is charged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal
 
 from workshop_lib.cascade.gates import reasons
@@ -13,12 +13,13 @@ Outcome = Literal["answered", "invalid", "guardrail", "error"]
 
 @dataclass(frozen=True)
 class Step(Generic[Answer]):
-    """One tier's turn: what it replied, the answer if valid, and why the walk went on (empty if it stopped here)."""
+    """One tier's turn: what it replied, the answer or why there is no valid one, and why the walk went on (empty if it stopped here)."""
 
     tier: str
     reply: Reply | None
     answer: Answer | None
     escalated_because: tuple[str, ...] = ()
+    invalid: str | None = None
     error: CallError | None = None
 
     @property
@@ -94,7 +95,8 @@ def walk(task: Task[Item, Answer], item: Item, policy: Policy, ask: Ask) -> Trac
         steps.append(step)
         if not step.escalated_because:
             break
-    steps[-1] = _ended(steps[-1]) if len(steps) == len(policy.tiers) else steps[-1]
+    if len(steps) == len(policy.tiers):
+        steps[-1] = replace(steps[-1], escalated_because=())  # there is no further tier
     return Trace(task.item_id(item), policy.name, tuple(steps))
 
 
@@ -108,10 +110,6 @@ def _turn(task: Task[Item, Answer], item: Item, policy: Policy, tier: str, ask: 
     try:
         answer = task.parse(item, reply)
     except InvalidAnswer as error:
-        return Step(tier, reply, None, (f"invalid: {error}",))
+        return Step(tier, reply, None, (f"invalid: {error}",), invalid=str(error))
     return Step(tier, reply, answer, reasons(policy.gates, answer))
 
-
-def _ended(step: Step[Answer]) -> Step[Answer]:
-    """Return the last tier's step without reasons to go on: there is no further tier."""
-    return Step(step.tier, step.reply, step.answer, (), step.error)

@@ -13,14 +13,17 @@ from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    HTTPClientError,
     ParamValidationError,
+    ProxyConnectionError,
     ReadTimeoutError,
+    SSLError,
 )
 
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
-from workshop_lib.llm.errors import CallError, Kind
-from workshop_lib.llm.types import RawReply, Request, Usage
+from workshop_lib.llm.errors import CallError, Kind, header_number, kind_of_status, one_line
+from workshop_lib.llm.types import RawReply, Request, Usage, source
 from workshop_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,33 +61,35 @@ def client(settings: Settings) -> "BedrockRuntimeClient":
         return _live_client(settings, config)
     if settings.bedrock_endpoint is None:
         raise SettingsError("The sandbox is not running for this process. Start it with `workshop sandbox`, or open it with workshop_lib.backend.open_backend().")
-    no_profile = botocore.session.Session({"profile": (None, [], None, None)})  # AWS_PROFILE may name one that does not exist
-    session = boto3.Session(botocore_session=no_profile)
-    return session.client(
+    return boto3.Session(botocore_session=_without_user_files()).client(
         "bedrock-runtime",
         region_name=settings.region,
         endpoint_url=settings.bedrock_endpoint,
         aws_access_key_id="sandbox",
         aws_secret_access_key="sandbox",  # noqa: S106  # a dummy the sandbox accepts
-        config=config.merge(Config(signature_version="v4", proxies={})),
+        config=config.merge(Config(signature_version="v4", proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)),
     )
+
+
+def _without_user_files() -> botocore.session.Session:
+    """Return a session that reads neither AWS_PROFILE, which may name a missing profile, nor the user's AWS files, which may be broken."""
+    ignored = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
+    return botocore.session.Session({name: (None, [], value, None) for name, value in ignored.items()})
 
 
 def _live_client(settings: Settings, config: Config) -> "BedrockRuntimeClient":
     try:
         session = boto3.Session(region_name=settings.region)
-        live = session.client("bedrock-runtime", config=config)
+        live = session.client("bedrock-runtime", endpoint_url=settings.bedrock_endpoint, config=config)
+        has_credentials = bool(os.environ.get("AWS_BEARER_TOKEN_BEDROCK")) or session.get_credentials() is not None
     except BotoCoreError as error:
-        raise SettingsError(f"AWS settings: {error}. Check AWS_PROFILE and ~/.aws/config.") from error
-    if not _has_credentials(session):
+        raise SettingsError(f"AWS settings: {one_line(str(error)).rstrip('.')}. Check AWS_PROFILE and ~/.aws/config.") from error
+    if not has_credentials:
         raise SettingsError(
-            "WORKSHOP_BACKEND is 'live' but no AWS credentials were found. Run `aws sso login`, or set AWS_PROFILE or AWS_BEARER_TOKEN_BEDROCK."
+            "WORKSHOP_BACKEND is 'live' but no AWS credentials were found. Run `aws sso login`, or set AWS_PROFILE or AWS_BEARER_TOKEN_BEDROCK "
+            "in the environment (AWS credentials in .env.local are not read)."
         )
     return live
-
-
-def _has_credentials(session: boto3.Session) -> bool:
-    return bool(os.environ.get("AWS_BEARER_TOKEN_BEDROCK")) or session.get_credentials() is not None
 
 
 def converse_arguments(model: Model, request: Request) -> dict[str, Any]:
@@ -129,16 +134,20 @@ class Bedrock:
 
 
 def read(response: Mapping[str, Any]) -> RawReply:
-    """Read a Converse response: the text blocks joined, the first tool call's arguments, usage and the server's latency."""
-    blocks = response["output"]["message"]["content"]
+    """Read a Converse response: the text blocks joined, the first tool call's arguments, usage and the server's latency.
+
+    A body that is no Converse response (botocore does not check) becomes an empty reply that did not finish, so it is invalid.
+    """
+    blocks = response.get("output", {}).get("message", {}).get("content", [])
     text = "".join(block["text"] for block in blocks if "text" in block)
-    calls = [block["toolUse"]["input"] for block in blocks if "toolUse" in block]
+    calls = [block["toolUse"].get("input") for block in blocks if "toolUse" in block]
     return RawReply(
         text=text,
         tool_input=calls[0] if calls and isinstance(calls[0], dict) else None,
         usage=_usage(response.get("usage")),
         latency_ms=response.get("metrics", {}).get("latencyMs"),
-        stop_reason=response["stopReason"],
+        stop_reason=response.get("stopReason", "malformed_model_output"),
+        source=source(response.get("ResponseMetadata", {}).get("HTTPHeaders", {})),
     )
 
 
@@ -159,6 +168,9 @@ def translate(error: ClientError | BotoCoreError, model_id: str) -> CallError:
         (ReadTimeoutError, "read_timeout"),
         (ConnectionClosedError, "disconnected"),
         (EndpointConnectionError, "unreachable"),
+        (ProxyConnectionError, "unreachable"),
+        (SSLError, "unreachable"),
+        (HTTPClientError, "disconnected"),
         (ParamValidationError, "validation"),
     ]
     kind: Kind = next((kind for type_, kind in kinds if isinstance(error, type_)), "access")
@@ -170,8 +182,6 @@ def _translate_response(error: ClientError, model_id: str) -> CallError:
     message = error.response.get("Error", {}).get("Message", "")
     meta = error.response.get("ResponseMetadata", {})
     status = meta.get("HTTPStatusCode", 0)
-    by_status: Kind = "throttled" if status == 429 else "server" if status >= 500 else "validation"
-    kind = _CODES.get(code, by_status)
-    delay = meta.get("HTTPHeaders", {}).get("x-amz-retry-after")
-    retry_after_s = float(delay) / 1000 if delay and delay.isdigit() else None
+    kind = _CODES.get(code) or kind_of_status(status)
+    retry_after_s = header_number(meta.get("HTTPHeaders", {}).get("x-amz-retry-after"), unit=0.001)
     return CallError(kind, model_id, f"{code or status}: {message.rstrip('.')}.", retry_after_s=retry_after_s)

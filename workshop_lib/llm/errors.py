@@ -1,5 +1,6 @@
 """Failures of a single call, in words shared by both providers."""
 
+import re
 from typing import Literal
 
 from workshop_lib.errors import WorkshopError
@@ -9,7 +10,8 @@ Kind = Literal[
 ]
 
 RETRYABLE: frozenset[Kind] = frozenset({"throttled", "server", "connect_timeout", "disconnected"})
-MAYBE_BILLED: frozenset[Kind] = frozenset({"disconnected", "read_timeout"})
+MAYBE_BILLED: frozenset[Kind] = frozenset({"disconnected", "read_timeout", "model"})
+_LONGEST_DETAIL = 500
 
 _REMEDY: dict[Kind, str] = {
     "throttled": "Lower the concurrency or wait a minute; every retry was throttled too.",
@@ -25,16 +27,36 @@ _REMEDY: dict[Kind, str] = {
 }
 
 
+def kind_of_status(status: int) -> Kind:
+    """Return what an HTTP status says of a failed call, where no error code says more."""
+    by_status: dict[int, Kind] = {401: "access", 403: "access", 404: "not_found", 408: "model", 424: "model", 429: "throttled"}
+    return by_status.get(status, "server" if status >= 500 else "validation")
+
+
+def header_number(header: str | None, unit: float = 1.0) -> float | None:
+    """Return the number in a response header times `unit` (0.001 turns ms into seconds); None if it holds no number."""
+    if header is None or re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", header.strip()) is None:
+        return None
+    return float(header) * unit
+
+
+def one_line(text: str) -> str:
+    """Return a server's message as one line of bounded length: a gateway may answer with a whole web page."""
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]} ..."
+
+
 class CallError(WorkshopError):
     """One model could not be made to answer one request; `kind` says why and `attempts` how often it was tried."""
 
     def __init__(self, kind: Kind, model: str, detail: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{model}: {detail} {_REMEDY[kind]}")
+        self.detail = one_line(detail)
+        super().__init__(f"{model}: {self.detail} {_REMEDY[kind]}")
         self.kind: Kind = kind
         self.model = model
-        self.detail = detail
         self.retry_after_s = retry_after_s
         self.attempts = 1
+        self.earlier_maybe_billed = False
 
     @property
     def retryable(self) -> bool:
@@ -43,8 +65,8 @@ class CallError(WorkshopError):
 
     @property
     def maybe_billed(self) -> bool:
-        """Say whether the provider may have charged for the failed call."""
-        return self.kind in MAYBE_BILLED
+        """Say whether the provider may have charged for the failed call, or for an attempt before it."""
+        return self.kind in MAYBE_BILLED or self.earlier_maybe_billed
 
 
 class InvalidAnswer(WorkshopError):

@@ -53,7 +53,7 @@ class Gateway:
             latency_ms=measured_ms if done.reply.latency_ms is None else done.reply.latency_ms,
             stop_reason=done.reply.stop_reason,
             attempts=done.attempts,
-            source=self.settings.backend,
+            source=done.reply.source or self.settings.backend,
         )
 
     def _provider(self, name: str) -> Provider:

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import openai
 
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
-from workshop_lib.llm.errors import CallError, Kind
-from workshop_lib.llm.types import RawReply, Request, Usage
+from workshop_lib.llm.errors import CallError, header_number, kind_of_status
+from workshop_lib.llm.types import RawReply, Request, Usage, source
 from workshop_lib.settings import NIM_HOSTED, Settings
 
 _STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "content_filtered"}
-_STATUS: dict[int, Kind] = {400: "validation", 401: "access", 403: "access", 404: "not_found", 408: "model", 422: "validation", 424: "model", 429: "throttled"}
 LATENCY_HEADER = "x-workshop-latency-ms"
 
 
@@ -61,43 +61,55 @@ class OpenAIChat:
             raw = self._client.chat.completions.with_raw_response.create(**chat_arguments(model, request))
         except openai.APIError as error:
             raise translate(error, model.id) from error
-        reported = raw.headers.get(LATENCY_HEADER)
-        return read(raw.parse().model_dump(), float(reported) if reported else None)
+        reported = header_number(raw.headers.get(LATENCY_HEADER))
+        return replace(read(_json(raw.text), reported), source=source(raw.headers))
 
 
 def read(completion: Mapping[str, Any], latency_ms: float | None = None) -> RawReply:
-    """Read a chat completion as plain data, with stop reasons in Converse's words."""
-    choice = completion["choices"][0]
-    message = choice["message"]
-    calls = message.get("tool_calls") or []
-    usage = completion.get("usage") or {}
-    counted = "prompt_tokens" in usage and "completion_tokens" in usage
+    """Read a chat completion as plain data, with stop reasons in Converse's words.
+
+    A body that is no chat completion becomes an empty reply that did not finish, so it is invalid.
+    """
+    choice: Mapping[str, Any] = next(iter(completion.get("choices") or []), {})
+    message = choice.get("message") or {}
+    functions = [call.get("function") or {} for call in message.get("tool_calls") or []]
+    finish = choice.get("finish_reason") or "malformed_model_output"
     return RawReply(
         text=message.get("content") or "",
-        tool_input=_arguments(calls[0]["function"]["arguments"]) if calls else None,
-        usage=Usage(usage["prompt_tokens"], usage["completion_tokens"]) if counted else None,
+        tool_input=_json(functions[0].get("arguments") or "") or None if functions else None,
+        usage=_usage(completion.get("usage") or {}),
         latency_ms=latency_ms,
-        stop_reason=_STOP_REASONS.get(choice["finish_reason"], str(choice["finish_reason"])),
+        stop_reason=_STOP_REASONS.get(finish, finish),
     )
 
 
-def _arguments(text: str) -> dict[str, Any] | None:
+def _usage(usage: Mapping[str, Any]) -> Usage | None:
+    """Return the tokens counted; `prompt_tokens` include the cached ones here, which Usage keeps apart."""
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if prompt is None or completion is None:
+        return None
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return Usage(prompt - cached, completion, cache_read_tokens=cached)
+
+
+def _json(text: str) -> dict[str, Any]:
+    """Return the JSON object in a text, or an empty one if it holds anything else."""
     try:
         found = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def translate(error: openai.APIError, model_id: str) -> CallError:
     """Turn an openai exception into a CallError with the kind of failure and the delay the server asked for."""
     if isinstance(error, openai.APITimeoutError):
-        connecting = "ConnectTimeout" in type(error.__cause__).__name__
+        connecting = type(error.__cause__).__name__ in ("ConnectTimeout", "PoolTimeout")  # nothing was sent yet
         return CallError("connect_timeout" if connecting else "read_timeout", model_id, "the request timed out.")
     if isinstance(error, openai.APIStatusError):
-        kind = _STATUS.get(error.status_code, "server" if error.status_code >= 500 else "validation")
-        delay = error.response.headers.get("retry-after", "")
-        retry_after_s = float(delay) if delay.replace(".", "", 1).isdigit() else None
-        return CallError(kind, model_id, f"HTTP {error.status_code}: {error.message.rstrip('.')}.", retry_after_s=retry_after_s)
+        headers = error.response.headers
+        in_ms = header_number(headers.get("retry-after-ms"), unit=0.001)
+        retry_after_s = header_number(headers.get("retry-after")) if in_ms is None else in_ms
+        return CallError(kind_of_status(error.status_code), model_id, f"HTTP {error.status_code}: {error.message.rstrip('.')}.", retry_after_s=retry_after_s)
     refused = "ConnectError" in type(error.__cause__).__name__
     return CallError("unreachable" if refused else "disconnected", model_id, f"{error.message.rstrip('.')}.")

@@ -17,7 +17,9 @@ def json_object(text: str) -> Mapping[str, Any]:
     while start != -1:
         try:
             found, _ = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+        except RecursionError:
+            break
+        except ValueError:  # not JSON here, or a number of thousands of digits
             start = text.find("{", start + 1)
             continue
         if isinstance(found, dict):

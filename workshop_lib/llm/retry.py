@@ -12,11 +12,15 @@ from workshop_lib.llm.types import RawReply
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """At most `max_retries` retries, each after rand(0, min(cap, base * 2^n)) seconds or what the server directed, if longer."""
+    """At most `max_retries` retries, each after rand(0, min(cap, base * 2^n)) seconds or what the server directed, if longer.
+
+    A server may direct up to `longest_directed_s`; one that asks for more is not waited for.
+    """
 
     max_retries: int = 3
     base_s: float = 0.5
     cap_s: float = 20.0
+    longest_directed_s: float = 60.0
     sleep: Callable[[float], None] = field(default=time.sleep, compare=False)
 
 
@@ -37,10 +41,14 @@ def call(send: Callable[[], RawReply], policy: RetryPolicy) -> Attempted:
     def wait(state: RetryCallState) -> float:
         return max(jitter(state), failures[-1].retry_after_s or 0.0)
 
+    def worthwhile(error: BaseException) -> bool:
+        return isinstance(error, CallError) and error.retryable and (error.retry_after_s or 0.0) <= policy.longest_directed_s
+
     def attempt() -> RawReply:
         try:
             return send()
         except CallError as error:
+            error.earlier_maybe_billed = any(failure.maybe_billed for failure in failures)
             failures.append(error)
             error.attempts = len(failures)
             raise
@@ -48,7 +56,7 @@ def call(send: Callable[[], RawReply], policy: RetryPolicy) -> Attempted:
     retrying = Retrying(
         stop=stop_after_attempt(policy.max_retries + 1),
         wait=wait,
-        retry=retry_if_exception(lambda error: isinstance(error, CallError) and error.retryable),
+        retry=retry_if_exception(worthwhile),
         sleep=policy.sleep,
         reraise=True,
     )

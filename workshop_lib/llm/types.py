@@ -72,6 +72,7 @@ class RawReply:
     usage: Usage | None
     latency_ms: float | None
     stop_reason: str
+    source: str | None = None  # what the server says of itself; a vendor says nothing
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,14 @@ class Reply:
     def blocked(self) -> bool:
         """Say whether a guardrail intervened, which ends a cascade and is not low confidence."""
         return self.stop_reason == "guardrail_intervened"
+
+
+SOURCE_HEADER = "x-workshop-source"
+
+
+def source(headers: Mapping[str, str]) -> str | None:
+    """Return "sandbox" if a server says that a stand-in answered, whatever the backend was thought to be; None if it says nothing."""
+    return "sandbox" if headers.get(SOURCE_HEADER) == "stand-in" else headers.get(SOURCE_HEADER)
 
 
 class Provider(Protocol):

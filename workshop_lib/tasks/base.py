@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, StringConstraints, ValidationError
 
 from workshop_lib.llm import InvalidAnswer, Reply, Request
 from workshop_lib.llm.parsing import json_object
+
+ItemId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:@#-]+$")]
+"""An id that may travel as Converse request metadata, which refuses other characters."""
 
 Item = TypeVar("Item", bound=BaseModel)
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -24,12 +26,6 @@ class Task(Generic[Item, Answer]):
     item_id: Callable[[Item], str]
     request: Callable[[Item], Request]
     parse: Callable[[Item, Reply], Answer]
-
-    @property
-    def prompt_hash(self) -> str:
-        """Return what identifies this task's prompt: twelve hex digits over the version and the answer's schema."""
-        text = f"{self.name} {self.prompt_version} {self.answer_type.model_json_schema()}"
-        return sha256(text.encode()).hexdigest()[:12]
 
 
 def payload(reply: Reply) -> Mapping[str, Any]:

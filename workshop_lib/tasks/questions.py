@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from workshop_lib.llm import Reply, Request
-from workshop_lib.tasks.base import Task, payload, validate
+from workshop_lib.tasks.base import ItemId, Task, payload, validate
 
 PROMPT_VERSION = "questions-1"
+_NUMBER = re.compile(r"-?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?")
+_TYPOGRAPHY = str.maketrans("\u2018\u2019\u201c\u201d\u2010\u2011\u2013\u2212", "''\"\"----")
 
 
 class Question(BaseModel):
@@ -17,7 +19,7 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: ItemId
     question: Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
 
 
@@ -26,7 +28,7 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
-    answer: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    answer: Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
     confidence: int = Field(ge=1, le=5)
 
 
@@ -62,12 +64,12 @@ def parse(_question: Question, reply: Reply) -> Answer:
 
 
 def _number(text: str) -> float | None:
-    found = re.search(r"-?\d[\d,]*(?:\.\d+)?", text)
+    found = _NUMBER.search(text.translate(_TYPOGRAPHY))
     return float(found.group().replace(",", "")) if found else None
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or text
+    text = "".join(char for char in unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHY)) if not unicodedata.combining(char))
     return re.sub(r"^(the|a|an) ", "", " ".join(text.lower().strip(" .!'\"`").split()))
 
 

@@ -1,11 +1,12 @@
 """Support-ticket triage: a ticket in, a routing decision out, through the forced tool `route_ticket`."""
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from workshop_lib.llm import Reply, Request, Tool
-from workshop_lib.tasks.base import Task, payload, validate
+from workshop_lib.tasks.base import ItemId, Task, payload, validate
 
 Category = Literal["billing", "auth", "integration", "performance", "bug_report", "feature_request", "abuse", "other"]
 Priority = Literal["P0", "P1", "P2", "P3"]
@@ -13,6 +14,7 @@ CATEGORIES: tuple[str, ...] = get_args(Category)
 PRIORITIES: tuple[str, ...] = get_args(Priority)
 
 PROMPT_VERSION = "triage-1"
+_TAG = re.compile(r"<(?=\s*/?\s*ticket\b)", re.IGNORECASE)
 
 
 class Ticket(BaseModel):
@@ -20,7 +22,7 @@ class Ticket(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:@#-]+$")]
+    id: ItemId
     subject: Annotated[str, StringConstraints(max_length=500)]
     body: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
     customer_tier: Literal["free", "pro", "enterprise"] | None = None
@@ -85,9 +87,13 @@ TOOL = Tool(
 def prompt(ticket: Ticket) -> str:
     """Return the user message for a ticket: its fields between tags that its text cannot close."""
     tier = f"customer tier: {ticket.customer_tier}\n" if ticket.customer_tier else ""
-    body = ticket.body.replace("</ticket>", "< /ticket>")
-    subject = ticket.subject.replace("</ticket>", "< /ticket>")
-    return f"<ticket>\nid: {ticket.id}\n{tier}subject: {subject}\n\n{body}\n</ticket>"
+    subject = " ".join(ticket.subject.split())
+    return f"<ticket>\nid: {ticket.id}\n{tier}subject: {_inert(subject)}\n\n{_inert(ticket.body)}\n</ticket>"
+
+
+def _inert(text: str) -> str:
+    """Return a customer's text with every ticket tag in it, in any spelling a model might take for one, made plain text."""
+    return _TAG.sub("&lt;", text)
 
 
 def request(ticket: Ticket) -> Request:

@@ -1,0 +1,151 @@
+"""What all tests share: no network but loopback, a clean environment, and one sandbox process for the whole run."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from typing import Any
+
+import boto3
+import openai
+import pytest
+from botocore.config import Config
+from botocore.validate import ParamValidator
+
+from workshop_lib import settings as settings_module
+from workshop_lib.sandbox import process
+from workshop_lib.settings import Settings
+
+_PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
+_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+class LeftTheMachine(RuntimeError):
+    """A test tried to reach something outside this machine."""
+
+
+def _refuse(address: Any) -> None:
+    host = address[0] if isinstance(address, tuple) else address
+    if isinstance(host, bytes):
+        host = host.decode()
+    if isinstance(host, str) and isinstance(address, tuple) and not host.startswith(_LOOPBACK):
+        raise LeftTheMachine(f"a test tried to reach {host}")
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections and name look-ups that would leave the machine."""
+    connect, connect_ex, lookup = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        _refuse(address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        _refuse(address)
+        return connect_ex(self, address)
+
+    def guarded_lookup(host: Any, *arguments: Any, **keywords: Any) -> Any:
+        _refuse((host,))
+        return lookup(host, *arguments, **keywords)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_lookup)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the settings, credentials and regions of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setitem(settings_module.Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(scope="session")
+def sandbox_settings() -> Iterator[Settings]:
+    """Give the settings of the tests' sandbox: seed 0, and no time spent on modelled latency."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
+            patch.delenv(name)
+        patch.setitem(settings_module.Settings.model_config, "env_file", None)
+        yield Settings(backend="sandbox", seed=0, time_scale=0)
+
+
+@pytest.fixture(scope="session")
+def sandbox_process(sandbox_settings: Settings) -> process.Address:
+    """Give the address of the one sandbox process of this test run; it ends with the run."""
+    return process.ensure(sandbox_settings)
+
+
+@pytest.fixture
+def sandbox(sandbox_process: process.Address, monkeypatch: pytest.MonkeyPatch) -> process.Address:
+    """Give the sandbox with the environment pointed at it, as `open_backend` would leave it."""
+    monkeypatch.setenv(settings_module.BEDROCK_ENDPOINT, sandbox_process.root)
+    monkeypatch.setenv(settings_module.OPENAI_BASE, sandbox_process.openai)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "sandbox")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    monkeypatch.setenv("OPENAI_API_KEY", "sandbox")
+    monkeypatch.setenv("WORKSHOP_TIME_SCALE", "0")
+    return sandbox_process
+
+
+@pytest.fixture
+def bedrock(sandbox: process.Address) -> Any:
+    """Give a plain boto3 client whose every Converse response is checked against botocore's model of it."""
+    client = boto3.client(
+        "bedrock-runtime", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, signature_version="v4")
+    )
+    shape = client.meta.service_model.operation_model("Converse").output_shape
+
+    def conforms(parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
+        if http_response.status_code == 200:
+            for body in (
+                json.loads(http_response.content),
+                {key: part for key, part in parsed.items() if key != "ResponseMetadata"},
+            ):
+                problems = ParamValidator().validate(body, shape)
+                assert not problems.has_errors(), problems.generate_report()
+
+    client.meta.events.register("after-call.bedrock-runtime.Converse", conforms)
+    return client
+
+
+@pytest.fixture
+def chat(sandbox: process.Address) -> Iterator[openai.OpenAI]:
+    """Give a plain openai client without retries."""
+    with openai.OpenAI(max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def call(sandbox: process.Address) -> Callable[..., tuple[int, dict[str, str], Any]]:
+    """Give a function that makes one raw HTTP request to the sandbox and returns status, headers (lower case) and JSON body."""
+
+    def request(
+        method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], Any]:
+        connection = HTTPConnection("127.0.0.1", sandbox.port, timeout=30)
+        try:
+            content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+            connection.request(method, path, content, headers or {})
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    return request
+
+
+@pytest.fixture
+def scope(request: pytest.FixtureRequest, call: Callable[..., tuple[int, dict[str, str], Any]]) -> Iterator[str]:
+    """Give a scope of this test's own; faults set in it and its ledger end with the test."""
+    name = f"{request.node.name}-{os.getpid()}".replace("[", "-").replace("]", "")
+    yield name
+    call("DELETE", f"/sandbox/faults?scope={name}")
+    call("POST", f"/sandbox/ledger/reset?scope={name}")

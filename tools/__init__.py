@@ -1,0 +1,1 @@
+"""Tools of the people who make the course; learners do not need them."""

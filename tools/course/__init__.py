@@ -1,0 +1,7 @@
+"""The course builder: from one `source.py` a lab to `lab.ipynb`, `solution.ipynb` and `RUNSHEET.md`, and its lint."""
+
+from tools.course.builder import build
+from tools.course.lint import lint
+from tools.course.model import Course
+
+__all__ = ["Course", "build", "lint"]

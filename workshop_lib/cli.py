@@ -1,0 +1,181 @@
+"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, build, lint, data`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workshop_lib.errors import WorkshopError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+sandbox_app = typer.Typer(invoke_without_command=True, help="A loopback server that speaks Bedrock Converse and OpenAI chat completions.")
+data_app = typer.Typer(no_args_is_help=True, help="The shipped data: check them, or make tickets for load tests.")
+app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(data_app, name="data")
+
+Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
+
+
+def main() -> None:
+    """Run the command line; a foreseeable failure prints one line and exits with 1."""
+    try:
+        app()
+    except WorkshopError as error:
+        typer.echo(f"workshop: {error}", err=True)
+        sys.exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine and this checkout: one line and one remedy per check."""
+    from workshop_lib.doctor import checks
+
+    found = list(checks())
+    for check in found:
+        typer.echo(check.line())
+    if not all(check.ok for check in found):
+        raise typer.Exit(1)
+
+
+@sandbox_app.callback()
+def sandbox(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="0 takes a free port.", min=0, max=65535)] = 8000,
+    seed: Seed = 0,
+    time_scale: Annotated[float, typer.Option(help="Seconds slept per second of modelled latency.", min=0)] = 1.0,
+) -> None:
+    """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
+    if context.invoked_subcommand is None:
+        from workshop_lib.sandbox.run import serve
+
+        serve(port=port, seed=seed, time_scale=time_scale)
+
+
+@sandbox_app.command()
+def card(check: Annotated[bool, typer.Option(help="Only say whether docs/sandbox.md is up to date.")] = False) -> None:
+    """Measure the stand-in models on the test split and write the model card docs/sandbox.md."""
+    from workshop_lib.evaluation import card as model_card
+
+    _report(model_card.check() if check else model_card.write())
+
+
+@app.command()
+def run(
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Where to put the report; default: out/ in the checkout.")] = None,
+) -> None:
+    """Execute all five solutions headless, run the bake-off, and write an HTML report."""
+    from workshop_lib.headless import run_all
+
+    run_all(seed=seed, out=out)
+
+
+@app.command()
+def lab() -> None:
+    """Open the labs in JupyterLab with a sandbox that ends with it."""
+    from workshop_lib.headless import open_jupyterlab
+
+    raise typer.Exit(open_jupyterlab())
+
+
+@app.command()
+def triage(
+    text: Annotated[str, typer.Argument(help="What the customer wrote.")],
+    subject: str = "",
+    policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
+) -> None:
+    """Route one ticket through the cascade and show every step with its cost."""
+    from workshop_lib.terminal import triage_one
+
+    typer.echo(triage_one(text, subject, policy))
+
+
+@app.command()
+def bulk(
+    source: Annotated[Path, typer.Argument(help="Tickets as NDJSON, JSON array or CSV.")],
+    out: Annotated[Path, typer.Option(help="NDJSON to write.")],
+    policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
+    concurrency: Annotated[int, typer.Option(min=1, max=1024)] = 16,
+) -> None:
+    """Route a file of tickets, writing rows as tickets finish; exits with 1 if any ticket failed."""
+    from workshop_lib.terminal import bulk_file
+
+    summary = bulk_file(source, out, policy, concurrency)
+    typer.echo(summary.line())
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bakeoff(
+    out: Annotated[Path | None, typer.Option(help="Folder of the report; default: out/ in the checkout.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N test tickets.", min=1)] = None,
+) -> None:
+    """Run all arms on the same tickets, print the table, and write the report."""
+    from workshop_lib.headless import run_bakeoff_report
+
+    run_bakeoff_report(out=out, limit=limit)
+
+
+@app.command()
+def build(
+    labs: Annotated[list[str] | None, typer.Argument(help="Lab folders or numbers; default: all.")] = None,
+    check: Annotated[bool, typer.Option(help="Write nothing; say what would change.")] = False,
+) -> None:
+    """Build the notebooks and run sheets from their source.py."""
+    from tools import course
+
+    _report(course.build(labs or [], check=check))
+
+
+@app.command()
+def lint() -> None:
+    """Check the labs and the docs against the course's rules."""
+    from tools import course
+
+    _report(course.lint())
+
+
+@data_app.command()
+def verify() -> None:
+    """Compare every data file with its sha256 in data/MANIFEST."""
+    from workshop_lib import manifest
+
+    _report(manifest.problems())
+
+
+@data_app.command()
+def seal() -> None:
+    """Write data/MANIFEST anew, after a change to the data that is meant."""
+    from workshop_lib import manifest
+
+    manifest.MANIFEST.write_text(manifest.text(), encoding="utf-8")
+
+
+@data_app.command()
+def synthetic(
+    n: Annotated[int, typer.Option("--n", help="How many tickets.", min=1)] = 1000,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="NDJSON to write; default: standard output.")] = None,
+) -> None:
+    """Make tickets for load tests; they measure throughput, never quality."""
+    from workshop_lib.bulk.synthetic import tickets
+
+    lines = (ticket.model_dump_json() + "\n" for ticket in tickets(n, seed))
+    if out is None:
+        sys.stdout.writelines(lines)
+        return
+    with out.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def _report(problems: list[str]) -> None:
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""What `workshop doctor` looks at: one check, one line, one remedy."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from workshop_lib import backend, catalog, manifest, settings
+from workshop_lib.errors import WorkshopError
+from workshop_lib.llm import bedrock, openai_chat
+from workshop_lib.paths import ROOT, STATE
+
+OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check: what was looked at, whether it is well, what was found, and what to do if not."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        """Return the check as one line, the verdict in words first."""
+        verdict = "ok  " if self.ok else "FAIL"
+        return f"{verdict} {self.name}: {self.found}" + (f". Do: {self.remedy}" if not self.ok else "")
+
+
+def checks() -> Iterator[Check]:
+    """Yield every check that applies to the backend chosen; none raises for the foreseeable."""
+    yield _python()
+    yield _packages()
+    yield _kernel()
+    yield _data()
+    yield _writable()
+    yield _guarded("models", lambda: f"{len(catalog.models())} models, prices checked on {_oldest_price()}", "correct data/models.toml")
+    setup = _guarded("settings", lambda: f"backend {settings.load().backend}", "correct the variable named")
+    yield setup
+    if not setup.ok:
+        return
+    if settings.load().backend == "live":
+        yield _guarded("bedrock", _live_bedrock, "see the README, Go live")
+        yield _guarded("nim", _live_nim, "only needed for NIM models: get a key at build.nvidia.com")
+    else:
+        yield _guarded("sandbox", _sandbox, "read the newest log in .workshop/")
+
+
+def _guarded(name: str, look: Callable[[], str], remedy: str) -> Check:
+    try:
+        return Check(name, True, look())
+    except WorkshopError as error:
+        return Check(name, False, str(error).rstrip("."), remedy)
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", sys.version_info >= OLDEST_PYTHON, found, "install Python 3.11 or later, then: make clean run PYTHON=python3.11")
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Return name -> version from the text of a lock file, for the environment markers that hold here."""
+    found = {}
+    for line in lock.splitlines():
+        if not line or line[0] in " #-":
+            continue
+        try:
+            requirement = Requirement(line.removesuffix("\\").strip())
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate():
+            found[requirement.name] = str(requirement.specifier).removeprefix("==")
+    return found
+
+
+def _packages() -> Check:
+    wanted = pins((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    other = [f"{name} {_installed(name) or 'missing'} (lock: {version})" for name, version in wanted.items() if _installed(name) != version]
+    found = f"{len(wanted)} as locked" if not other else f"{len(other)} differ from requirements.lock, first {other[0]}"
+    return Check("packages", not other, found, "make clean run, or pip install --require-hashes -r requirements.lock")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _kernel() -> Check:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    found = "python3" in KernelSpecManager().find_kernel_specs()
+    return Check("kernel", found, "python3" if found else "no python3 kernel", "pip install ipykernel in this environment")
+
+
+def _data() -> Check:
+    problems = manifest.problems()
+    listed = manifest.MANIFEST.read_text(encoding="utf-8").count("\n") if manifest.MANIFEST.exists() else 0
+    found = problems[0] if problems else f"{listed} files with the right sha256"
+    return Check("data", not problems, found, "git checkout data, or after a change that is meant: workshop data seal")
+
+
+def _writable() -> Check:
+    try:
+        STATE.mkdir(exist_ok=True)
+        probe = STATE / f"probe-{os.getpid()}"
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        return Check("write access", False, str(error), f"make {ROOT} writable for you")
+    return Check("write access", True, "the checkout can be written")
+
+
+def _oldest_price() -> str:
+    return min(model.price.checked_on for model in catalog.models().values()).isoformat()
+
+
+def _sandbox() -> str:
+    opened = backend.open_backend()
+    return f"answers at {opened.bedrock_endpoint}"
+
+
+def _live_bedrock() -> str:
+    loaded = settings.load()
+    bedrock.client(loaded)
+    return f"credentials found, region {loaded.region}"
+
+
+def _live_nim() -> str:
+    openai_chat.client(settings.load())
+    return "key found"

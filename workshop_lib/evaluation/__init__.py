@@ -1,0 +1,1 @@
+"""Labels, recorded replies, metrics, arms on the same items, and the bake-off that compares them."""

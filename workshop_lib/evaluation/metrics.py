@@ -1,0 +1,195 @@
+"""The numbers a comparison rests on: shares with intervals, calibration, ranking, latency percentiles and paired tests.
+
+Every function takes plain sequences, numpy arrays or pandas columns, one entry an item.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_CELLS = 4_000_000  # resampled counts held in memory at once by the bootstrap
+
+
+class Interval(NamedTuple):
+    """A lower and an upper bound."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ReliabilityRow:
+    """One bin of a reliability table: items whose confidence lies in (low, high], and how many of them were right."""
+
+    low: float
+    high: float
+    n: int
+    mean_confidence: float
+    accuracy: float
+    interval: Interval
+
+
+def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
+    """Return the Wilson score interval of the share k/n; without any item it is (0, 1).
+
+    With z the normal quantile and p = k/n: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
+    Source: E. B. Wilson, JASA 22 (1927) 209-212; recommended for small n by Brown, Cai and DasGupta, Statistical Science 16 (2001).
+    """
+    if not 0 <= k <= n:
+        raise ValueError(f"k must lie between 0 and n, got k={k}, n={n}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    if n == 0:
+        return Interval(0.0, 1.0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share, shrink = k / n, 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / shrink
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / shrink
+    # At k = 0 and k = n one bound is exact; rounding must not move it past the share itself.
+    return Interval(max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
+
+
+def agreement(first: Iterable[Any], second: Iterable[Any]) -> float:
+    """Return the share of positions where two sequences hold the same value; a missing value (None, NaN) agrees with nothing."""
+    pairs = list(zip(first, second, strict=True))
+    if not pairs:
+        raise ValueError("agreement needs at least one pair")
+    return sum(1 for a, b in pairs if a is not None and bool(a == b)) / len(pairs)
+
+
+def percentile_nearest_rank(values: Sequence[float] | NDArray[Any], q: float) -> float:
+    """Return the q-th percentile (0 < q <= 100) by nearest rank: the ceil(q/100 n)-th smallest value, always one that was observed."""
+    if not 0 < q <= 100:
+        raise ValueError(f"q must lie in (0, 100], got {q}")
+    ordered = np.sort(np.asarray(values, dtype=float))
+    if ordered.size == 0:
+        raise ValueError("a percentile needs at least one value")
+    # q * n before dividing: 0.95 * 20 is 19.000000000000004 when 95 is divided first
+    return float(ordered[math.ceil(q * ordered.size / 100) - 1])
+
+
+def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> list[ReliabilityRow]:
+    """Return one row for each of `bins` equally wide bins that holds an item, lowest confidence first.
+
+    Bin m holds confidences in ((m-1)/bins, m/bins], the first one 0 as well. `interval` is the Wilson interval of the accuracy.
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 2.
+    """
+    claimed, right = _claims(confidence, correct)
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, got {bins}")
+    bin_of = np.searchsorted(np.arange(1, bins) / bins, claimed, side="left")
+    rows = []
+    for index in np.unique(bin_of):
+        inside = bin_of == index
+        n, k = int(inside.sum()), int(right[inside].sum())
+        mean = float(claimed[inside].mean())
+        rows.append(ReliabilityRow(float(index / bins), float((index + 1) / bins), n, mean, k / n, wilson(k, n)))
+    return rows
+
+
+def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
+    """Return the expected calibration error: sum over bins of n_bin/n |accuracy - mean confidence|, from 0 (calibrated) to 1.
+
+    It does not say in which direction; compare mean confidence with accuracy for that. Source: Guo et al., ICML 2017, equation 3.
+    """
+    rows = reliability(confidence, correct, bins)
+    total = sum(row.n for row in rows)
+    return min(1.0, sum(row.n * abs(row.accuracy - row.mean_confidence) for row in rows) / total)
+
+
+def brier(confidence: ArrayLike, correct: ArrayLike) -> float:
+    """Return the Brier score, mean (confidence - correct)^2: 0 is perfect, always saying 0.5 scores 0.25.
+
+    Source: G. W. Brier, Monthly Weather Review 78 (1950) 1-3, in the two-class form.
+    """
+    claimed, right = _claims(confidence, correct)
+    return float(np.mean((claimed - right) ** 2))
+
+
+def auroc(confidence: ArrayLike, correct: ArrayLike) -> float:
+    """Return the chance that a right answer has a higher confidence than a wrong one (ties count half); NaN if all are right or all wrong.
+
+    0.5 means that the confidence does not rank errors last at all. Source: Fawcett, Pattern Recognition Letters 27 (2006) 861-874.
+    """
+    from sklearn.metrics import roc_auc_score  # takes a second to import, which the other metrics need not wait for
+
+    claims, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=bool)
+    _same_length(claims, right)
+    if right.all() or not right.any():
+        return math.nan
+    return float(roc_auc_score(right, claims))
+
+
+def recall(flag_true: ArrayLike, flag_pred: ArrayLike) -> float:
+    """Return the share of items whose flag should be raised that have it raised; NaN if there is no such item."""
+    true, predicted = np.asarray(flag_true, dtype=bool), np.asarray(flag_pred, dtype=bool)
+    _same_length(true, predicted)
+    return float(predicted[true].mean()) if true.any() else math.nan
+
+
+def performance_gap_recovered(cheap: float, strong: float, cascade: float) -> float:
+    """Return (cascade - cheap) / (strong - cheap): 0 is no better than cheap, 1 as good as strong, negative worse than cheap.
+
+    NaN unless strong is better than cheap: there is no gap to recover. The arguments are accuracies or counts on the same items.
+    Source: RouteLLM, Ong et al., ICLR 2025.
+    """
+    return (cascade - cheap) / (strong - cheap) if strong > cheap else math.nan
+
+
+def mcnemar_exact(b: int, c: int) -> float:
+    """Return the two-sided exact p value that two arms are equally good, given the items only one of them got right.
+
+    `b` items only the first arm got right, `c` only the second: p = min(1, 2 P[Binomial(b + c, 1/2) <= min(b, c)]).
+    Source: McNemar, Psychometrika 12 (1947) 153-157, in the exact binomial form.
+    """
+    if b < 0 or c < 0:
+        raise ValueError(f"b and c are counts, got b={b}, c={c}")
+    n = b + c
+    term, tail = 1, 0
+    for i in range(min(b, c) + 1):
+        tail += term
+        term = term * (n - i) // (i + 1)
+    return min(1.0, 2 * tail / (1 << n))  # integers throughout: exact until the one division
+
+
+def bootstrap_difference(a: ArrayLike, b: ArrayLike, families: Iterable[Any], draws: int = 2000, seed: int = 0) -> Interval:
+    """Return the 95 % percentile interval of mean(a) - mean(b) on the same items, resampling whole families with replacement.
+
+    Items of one family are near-duplicates, so resampling single items would make the interval too narrow.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; Cameron, Gelbach and Miller, REStat 90 (2008), for clusters.
+    """
+    differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    codes = np.unique([str(family) for family in families], return_inverse=True)[1]
+    _same_length(differences, codes)
+    if differences.size == 0 or draws < 1:
+        raise ValueError("the bootstrap needs at least one item and one draw")
+    sums, sizes = np.bincount(codes, weights=differences), np.bincount(codes)
+    generator = np.random.default_rng(seed)
+    shares = np.full(len(sums), 1 / len(sums))
+    block = max(1, _CELLS // len(sums))
+    means: list[NDArray[np.float64]] = []
+    for start in range(0, draws, block):
+        picked = generator.multinomial(len(sums), shares, size=min(block, draws - start))
+        means.append((picked @ sums) / (picked @ sizes))
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
+    return Interval(float(low), float(high))
+
+
+def _claims(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    claimed, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=bool).astype(float)
+    _same_length(claimed, right)
+    if claimed.size == 0:
+        raise ValueError("calibration needs at least one item")
+    if not ((claimed >= 0) & (claimed <= 1)).all():
+        raise ValueError("confidence must lie between 0 and 1; a scale from 1 to 5 has to be mapped to it first, for example (c - 1) / 4")
+    return claimed, right
+
+
+def _same_length(first: NDArray[Any], second: NDArray[Any]) -> None:
+    if first.shape != second.shape:
+        raise ValueError(f"two columns of different shape: {first.shape} and {second.shape}")

@@ -1,0 +1,117 @@
+"""Runs without a notebook open: all five labs and their report, the bake-off, and JupyterLab itself."""
+
+import subprocess
+import sys
+from html import escape
+from pathlib import Path
+
+import nbformat
+from rich.console import Console
+
+from workshop_lib.backend import open_backend
+from workshop_lib.errors import SettingsError, WorkshopError
+from workshop_lib.evaluation.arms import text_table
+from workshop_lib.evaluation.bakeoff import Bakeoff, report_html, run_bakeoff
+from workshop_lib.evaluation.cache import ReplyCache
+from workshop_lib.evaluation.labels import load_tickets
+from workshop_lib.evaluation.recorded import published, recorded_arms
+from workshop_lib.llm import Gateway
+from workshop_lib.paths import OUT, ROOT, STATE
+
+NOTEBOOKS = ROOT / "notebooks"
+_COLUMNS = ["arm", "n", "right", "accuracy", "low", "high", "cost_per_1000", "p50_ms", "escalation_rate", "human_recall", "source"]
+
+
+class LabError(WorkshopError):
+    """A lab stopped with an error when run headless."""
+
+
+def run_all(seed: int = 0, out: Path | None = None) -> Path:
+    """Execute every solution, run the bake-off, print its table, and write one report that links all; return the report's path.
+
+    Raises LabError naming the lab and the cell that failed.
+    """
+    folder = _folder(out)
+    console = Console(highlight=False)
+    open_backend(seed=seed)
+    pages = []
+    for lab in sorted(path.parent for path in NOTEBOOKS.glob("*/solution.ipynb")):
+        with console.status(f"{lab.name} ..."):
+            pages.append(_run_lab(lab, seed, folder))
+        console.print(f"{lab.name}: ran from top to bottom")
+    return write_bakeoff(run_here(seed=seed), folder, pages)
+
+
+def run_bakeoff_report(out: Path | None = None, limit: int | None = None) -> Path:
+    """Run the bake-off on the test tickets, print its table and write its report; return the report's path."""
+    return write_bakeoff(run_here(limit=limit), _folder(out), [])
+
+
+def run_here(seed: int | None = None, limit: int | None = None) -> Bakeoff:
+    """Run the bake-off with the backend of the settings; live replies are kept in .workshop, so a second run pays nothing twice."""
+    settings = open_backend() if seed is None else open_backend(seed=seed)
+    path = STATE / "bakeoff-live.jsonl" if settings.backend == "live" else None
+    ask = ReplyCache(path, Gateway(settings))
+    return run_bakeoff(ask, ask, load_tickets("test")[:limit])
+
+
+def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
+    """Print the bake-off table and write the report page, with links to the labs' pages beside it."""
+    print(f"\nBake-off on {bakeoff.tickets} test tickets, graded against people. Source of every number: {bakeoff.source}.")
+    print(text_table(bakeoff.summary[_COLUMNS], {"cost_per_1000": 3, "right": 1}))
+    report = folder / "report.html"
+    html = report_html(bakeoff, recorded_arms(), published())
+    links = "".join(f'<li><a href="{escape(page.name)}">{escape(page.stem)}</a></li>' for page in pages)
+    if links:
+        html = html.replace("</main>", f"<h2>The labs of this run</h2><ul>{links}</ul></main>")
+    report.write_text(html, encoding="utf-8")
+    print(f"\nReport: {_shown(report)}")
+    return report
+
+
+def open_jupyterlab() -> int:
+    """Open JupyterLab on the labs with a sandbox that ends with it; return its exit status."""
+    settings = open_backend()
+    print(f"Backend: {settings.backend}. Stop with Ctrl-C.")
+    first = NOTEBOOKS / "01_call_tiers" / "lab.ipynb"
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first.relative_to(ROOT).as_posix()}"]
+    try:
+        return subprocess.call(command)  # noqa: S603  # our own interpreter, fixed arguments
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    executed = folder / f"{lab.name}.ipynb"
+    try:
+        papermill.execute_notebook(
+            str(lab / "solution.ipynb"), str(executed), parameters={"SEED": seed}, cwd=str(lab), kernel_name="python3", progress_bar=False
+        )
+    except PapermillExecutionError as error:
+        raise LabError(f"{lab.name} stopped at cell [{error.exec_count}] with {error.ename}: {error.evalue}. The notebook so far: {_shown(executed)}") from error
+    return _page(executed)
+
+
+def _page(notebook: Path) -> Path:
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter().from_notebook_node(nbformat.read(notebook, as_version=4))  # type: ignore[no-untyped-call]
+    page = notebook.with_suffix(".html")
+    page.write_text(body, encoding="utf-8")
+    return page
+
+
+def _folder(out: Path | None) -> Path:
+    folder = out or OUT
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"The report folder {folder} cannot be made ({error.strerror}). Name another with --out.") from error
+    return folder
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)

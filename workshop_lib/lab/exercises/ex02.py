@@ -1,0 +1,683 @@
+"""Exercises of lab 02: a strict validator, what invalid replies cost, reliability bins, calibration error, and what a threshold catches."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from workshop_lib.lab.checking import NotYet, calling, close, number, shown
+from workshop_lib.lab.exercise import Exercise, Wrong
+from workshop_lib.llm import InvalidAnswer
+from workshop_lib.llm.parsing import json_object
+
+Fields = dict[str, Any]
+Row = tuple[int, float, float]
+Charged = tuple[float, Fields | None]
+
+# Exercise 1
+
+
+def valid_answer(text: str) -> Fields | None:
+    """Return the answer object a reply consists of, or None if the reply is not valid."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict) or "answer" not in fields:
+        return None
+    if fields.get("confidence") not in (1, 2, 3, 4, 5):
+        return None
+    return fields
+
+
+_GOOD = tuple(json.dumps({"answer": "Uranus", "confidence": rating}) for rating in (4, 1, 5))
+_BAD: tuple[tuple[str, str], ...] = (
+    ('{"answer": "Uranus", "confidence": 0}', "it accepts confidence 0: the scale begins at 1"),
+    ('{"answer": "Uranus", "confidence": 6}', "it accepts confidence 6: the scale ends at 5"),
+    ('{"answer": "Uranus", "confidence": "high"}', 'it accepts the confidence "high", which is no number on the scale'),
+    ('{"answer": "Uranus", "confidence": null}', "it accepts null as a confidence, which is no number on the scale"),
+    ('{"answer": "Uranus"}', "it accepts a reply without a confidence: a default invents a rating that the model never gave"),
+    ('{"confidence": 5}', "it accepts a reply without an answer: sure of what?"),
+    (
+        '{"answer": "Neptune", "confidence": 2} {"answer": "Uranus", "confidence": 5}',
+        "it picks one of two objects: the reply says two different things, so refuse it (json.loads does, a search for the first object does not)",
+    ),
+    ('{"answer": "Uranus", "confid', "it accepts a reply that was cut off in the middle"),
+    ("I think it is Uranus.", "it accepts prose without any object"),
+    ('["Uranus", 5]', "it accepts a list: JSON, but not an object"),
+    ("", "it accepts an empty reply"),
+)
+
+
+def _check_valid_answer(answer: Any) -> str | None:
+    for position, text in enumerate(_GOOD):
+        want = json.loads(text)
+        got = calling(answer, text, none_ok=position > 0)
+        if got is None:
+            return f"it refuses {text}, which is as asked; 1 and 5 belong to the scale"
+        if isinstance(got, bool) or not isinstance(got, dict):
+            return f"it returned {shown(got, 40)} for {text}; return the object as a dictionary, or None"
+        if {name: got.get(name) for name in want} != want:
+            return f"it returned {shown(got)} for {text}; return what stands there, unchanged"
+    for text, says in _BAD:
+        wrong = _not_refused(answer, text, says)
+        if wrong:
+            return wrong
+    return None
+
+
+def _not_refused(answer: Any, text: str, says: str) -> str | None:
+    reply = "an empty reply" if not text else f"the reply {text}"
+    try:
+        got = calling(answer, text, none_ok=True)
+    except NotYet as error:
+        return f"{error} on {reply}; a bad reply is an everyday event, so return None and do not raise"
+    if got is None:
+        return None
+    stated = _stated(text)
+    if isinstance(got, dict) and stated is not None and got.get("confidence", stated) != stated:
+        return f"it turned the confidence {stated} into {shown(got['confidence'], 40)}: the model never said that; refuse the reply, do not repair it"
+    if not got:
+        return f"it returned {shown(got, 40)} for {reply}; return None for a reply that is refused"
+    return says
+
+
+def _stated(text: str) -> Any:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    return fields.get("confidence") if isinstance(fields, dict) else None
+
+
+def _no_upper_bound(text: str) -> Fields | None:
+    try:
+        fields: Fields = json.loads(text)
+        return fields if fields["confidence"] >= 1 else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _no_lower_bound(text: str) -> Fields | None:
+    try:
+        fields: Fields = json.loads(text)
+        return fields if fields["confidence"] <= 5 else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _clamps(text: str) -> Fields | None:
+    try:
+        fields = json.loads(text)
+        return {"answer": fields["answer"], "confidence": min(max(int(fields["confidence"]), 1), 5)}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _default_confidence(text: str) -> Fields | None:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict) or fields.get("confidence", 3) not in (1, 2, 3, 4, 5):
+        return None
+    return {"confidence": 3, **fields}
+
+
+def _answer_not_needed(text: str) -> Fields | None:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) and fields.get("confidence") in (1, 2, 3, 4, 5) else None
+
+
+def _first_object(text: str) -> Fields | None:
+    try:
+        fields = dict(json_object(text))
+    except InvalidAnswer:
+        return None
+    return fields if "answer" in fields and fields.get("confidence") in (1, 2, 3, 4, 5) else None
+
+
+def _raises_on_bad_json(text: str) -> Fields | None:
+    fields: Fields = json.loads(text)
+    return fields if "answer" in fields and fields.get("confidence") in (1, 2, 3, 4, 5) else None
+
+
+def _raises_on_a_word(text: str) -> Fields | None:
+    try:
+        fields: Fields = json.loads(text)
+    except ValueError:
+        return None
+    return fields if 1 <= int(fields["confidence"]) <= 5 else None
+
+
+# Exercise 2
+
+
+def usd_per_answer(replies: Sequence[Charged]) -> float:
+    """Return the USD spent on all replies for each valid answer among them; infinite if there is none."""
+    spent = sum(usd for usd, _ in replies)
+    valid = sum(answer is not None for _, answer in replies)
+    return spent / valid if valid else math.inf
+
+
+_ANSWER: Fields = {"answer": "42", "confidence": 4}
+_CHARGED: tuple[Charged, ...] = ((0.00010, _ANSWER), (0.00030, None), (0.00020, _ANSWER), (0.00040, _ANSWER), (0.00050, None))
+
+
+def _check_usd_per_answer(answer: Any) -> str | None:
+    got = number(calling(answer, list(_CHARGED)), "its result")
+    want = usd_per_answer(_CHARGED)
+    if not close(got, want):
+        return _per_answer_mistake(got, want)
+    nothing = [(0.0001, None), (0.0002, None)]
+    try:
+        hopeless = number(calling(answer, nothing, none_ok=True), "its result when no reply is valid")
+    except NotYet as error:
+        return f"{error} when no reply is valid; then the money bought nothing, and the price of an answer is math.inf"
+    if hopeless != math.inf:
+        return f"it returned {hopeless:.8g} when no reply is valid, as if answers were cheap; the price of an answer is then math.inf"
+    return None
+
+
+def _per_answer_mistake(got: float, want: float) -> str:
+    spent, kept = sum(usd for usd, _ in _CHARGED), [usd for usd, answer in _CHARGED if answer is not None]
+    mistakes = (
+        (sum(kept) / len(kept), "the invalid replies are left out of the bill; their tokens were used, so they are charged"),
+        (spent / len(_CHARGED), "it divides by all replies; only the valid ones are answers"),
+        (sum(kept) / len(_CHARGED), "it leaves the invalid replies out of the bill and divides by all replies; it is the other way round"),
+        (spent, "that is the whole bill; divide it by the number of valid answers"),
+        (1 / want, "it is upside down: answers per USD, not USD per answer"),
+    )
+    for value, says in mistakes:
+        if close(got, value):
+            return says
+    return f"5 replies for {spent:.4f} USD together, {len(kept)} of them valid, make {want:.8g} USD an answer and not {got:.8g}"
+
+
+def _valid_only(replies: Sequence[Charged]) -> float:
+    kept = [usd for usd, answer in replies if answer is not None]
+    return sum(kept) / len(kept) if kept else math.inf
+
+
+def _over_all(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies) / len(replies)
+
+
+def _whole_bill(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies)
+
+
+def _divides_by_zero(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies) / sum(answer is not None for _, answer in replies)
+
+
+def _zero_if_none(replies: Sequence[Charged]) -> float:
+    return usd_per_answer(replies) if any(answer is not None for _, answer in replies) else 0.0
+
+
+# Exercise 3
+
+
+def reliability_rows(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    """Return (answers, mean confidence, share right) for each of `bins` equal bins that holds an answer, lowest first.
+
+    A bin holds its upper edge; the first one holds 0 as well.
+    """
+    pairs = list(zip(confidence, correct, strict=True))
+    rows = []
+    for k in range(bins):
+        low, high = k / bins, (k + 1) / bins
+        inside = [(c, right) for c, right in pairs if low < c <= high or (k == 0 and c == 0)]
+        if inside:
+            n = len(inside)
+            rows.append((n, sum(c for c, _ in inside) / n, sum(right for _, right in inside) / n))
+    return rows
+
+
+_STATED = (0.9, 0.3, 0.95, 0.85, 0.35, 0.92, 0.75, 0.28)
+_WAS_RIGHT = (True, False, False, True, True, True, False, False)
+
+
+def _check_reliability_rows(answer: Any) -> str | None:
+    try:
+        got = _rows(calling(answer, list(_STATED), list(_WAS_RIGHT), 5))
+    except NotYet as error:
+        return f"{error}; some bins hold no answer, so leave them out" if "ZeroDivisionError" in str(error) or "StatisticsError" in str(error) else str(error)
+    wrong = _rows_problem(got, reliability_rows(_STATED, _WAS_RIGHT, 5), list(zip(_STATED, _WAS_RIGHT, strict=True)), 5)
+    if wrong:
+        return wrong
+    cases: tuple[tuple[tuple[float, ...], tuple[bool, ...], int, str], ...] = (
+        ((0.9, 1.0, 1.0), (True, True, False), 5, "confidence 1.0 belongs to the last bin, with 0.9; with int(c * bins) it falls into a bin that does not exist"),
+        ((0.0, 0.1, 0.9), (False, True, True), 5, "confidence 0 is lost or stands alone; it belongs to the first bin, with 0.1"),
+        ((0.4, 0.3, 0.5), (True, False, True), 5, "with 5 bins 0.4 is the upper edge of the second one and belongs there, with 0.3"),
+        ((0.3, 0.6, 0.6, 0.7), (True, False, True, True), 4, "it does not follow `bins`: 4 bins were asked for"),
+    )
+    for stated, right, bins, says in cases:
+        try:
+            rows = _rows(calling(answer, list(stated), list(right), bins, none_ok=True))
+        except NotYet as error:
+            return f"{says} ({error})"
+        if not _same_rows(rows, reliability_rows(stated, right, bins)):
+            return says
+    return None
+
+
+def _rows(got: Any) -> list[tuple[float, float, float]]:
+    if not isinstance(got, list | tuple):
+        raise NotYet(f"it returned {shown(got, 40)}, but must return a list with one (answers, mean confidence, share right) a bin")
+    if any(not isinstance(row, list | tuple) or len(row) != 3 for row in got):
+        raise NotYet(f"its first row is {shown(got[0], 40)}; a row has three numbers: answers, mean confidence, share right")
+    return [(number(row[0], "a count"), number(row[1], "a mean confidence"), number(row[2], "a share")) for row in got]
+
+
+def _same_rows(got: Sequence[Sequence[float]], want: Sequence[Sequence[float]]) -> bool:
+    return len(got) == len(want) and all(close(a, b) for mine, row in zip(got, want, strict=True) for a, b in zip(mine, row, strict=True))
+
+
+def _rows_problem(got: Sequence[Sequence[float]], want: Sequence[Row], pairs: Sequence[tuple[float, bool]], bins: int) -> str | None:
+    if _same_rows(got, want):
+        return None
+    if any(row[0] == 0 or row[0] != row[0] for row in got):
+        return "it gives a row to a bin without answers; leave such a bin out, it says nothing"
+    if _same_rows([(n, right, claimed) for n, claimed, right in got], want):
+        return "mean confidence and share right are swapped: a row is (answers, mean confidence, share right)"
+    if _same_rows([(row[0] / len(pairs), *row[1:]) for row in want], got):
+        return "the first number is a share of all answers; give the number of answers in the bin"
+    if _same_rows([(row[0], row[1], row[2] * row[0]) for row in want], got):
+        return "the third number is how many were right; divide it by the answers in the bin"
+    middles = [(math.ceil(row[1] * bins) - 0.5) / bins for row in want]
+    if _same_rows([(row[0], middle, row[2]) for row, middle in zip(want, middles, strict=True)], got):
+        return "the second number is the middle of the bin; answers need not lie in the middle, so take the mean of what they stated"
+    if _same_rows(sorted(got, key=tuple), sorted(want)):
+        return "the bins come in another order; put the lowest confidence first"
+    counts, wanted = [int(row[0]) for row in got], [row[0] for row in want]
+    if counts != wanted:
+        return f"the bins of {list(_STATED)} with 5 bins hold {counts} answers, and should hold {wanted} (empty bins left out)"
+    return f"its rows are {shown([tuple(round(value, 3) for value in row) for row in got], 120)}, and should be {shown([tuple(round(value, 3) for value in row) for row in want], 120)}"
+
+
+def _binned(confidence: Sequence[float], correct: Sequence[bool], bins: int, place: Callable[[float, int], int]) -> list[Row]:
+    groups: dict[int, list[tuple[float, bool]]] = {}
+    for stated, right in zip(confidence, correct, strict=True):
+        groups.setdefault(place(stated, bins), []).append((stated, right))
+    return [(len(group), sum(c for c, _ in group) / len(group), sum(right for _, right in group) / len(group)) for _, group in sorted(groups.items())]
+
+
+def _truncated(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return _binned(confidence, correct, bins, lambda c, bins: int(c * bins))
+
+
+def _lower_edge(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return _binned(confidence, correct, bins, lambda c, bins: min(int(c * bins), bins - 1))
+
+
+def _loses_zero(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return _binned(confidence, correct, bins, lambda c, bins: math.ceil(c * bins))
+
+
+def _empty_bin_crash(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    rows = []
+    for k in range(bins):
+        inside = [(c, right) for c, right in zip(confidence, correct, strict=True) if k / bins < c <= (k + 1) / bins]
+        rows.append((len(inside), sum(c for c, _ in inside) / len(inside), sum(right for _, right in inside) / len(inside)))
+    return rows
+
+
+def _empty_bins_kept(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    rows = []
+    for k in range(bins):
+        inside = [(c, right) for c, right in zip(confidence, correct, strict=True) if k / bins < c <= (k + 1) / bins]
+        n = max(len(inside), 1)
+        rows.append((len(inside), sum(c for c, _ in inside) / n, sum(right for _, right in inside) / n))
+    return rows
+
+
+def _middle_of_bin(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return [(n, (math.ceil(claimed * bins) - 0.5) / bins, right) for n, claimed, right in reliability_rows(confidence, correct, bins)]
+
+
+def _swapped_columns(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return [(n, right, claimed) for n, claimed, right in reliability_rows(confidence, correct, bins)]
+
+
+# Exercise 4
+
+
+def calibration_error(rows: Sequence[Row]) -> float:
+    """Return the expected calibration error of a reliability table: the gaps between confidence and share right, weighted by answers."""
+    total = sum(n for n, _, _ in rows)
+    return sum(n * abs(right - claimed) for n, claimed, right in rows) / total
+
+
+_TABLE: tuple[Row, ...] = ((10, 0.3, 0.5), (30, 0.7, 0.6), (60, 0.9, 0.65))
+
+
+def _check_calibration_error(answer: Any) -> str | None:
+    got = number(calling(answer, list(_TABLE)), "its result")
+    want = calibration_error(_TABLE)
+    gaps = [right - claimed for _, claimed, right in _TABLE]
+    signed = sum(n * (right - claimed) for n, claimed, right in _TABLE)
+    total = sum(n for n, _, _ in _TABLE)
+    mistakes = (
+        (sum(map(abs, gaps)) / len(gaps), "every bin counts the same, however few answers it holds; weigh each gap by its number of answers"),
+        (signed / total, "gaps of opposite sign cancel; take the size of each gap, bin by bin, before you add"),
+        (-signed / total, "gaps of opposite sign cancel; take the size of each gap, bin by bin, before you add"),
+        (want * total, "it is not divided by the number of all answers, so it grows with the sample"),
+        (max(map(abs, gaps)), "that is the largest gap alone; every bin has a part in it"),
+        (sum(map(abs, gaps)), "it adds the gaps without weights; weigh each by its number of answers"),
+        (sum(n * gap * gap for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total, "it squares the gaps; take their size"),
+        (100 * want, "it is a percentage; give a number from 0 to 1"),
+    )
+    for value, says in mistakes:
+        if close(got, value):
+            return says
+    if not close(got, want):
+        return f"the rows {list(_TABLE)} give {want:.6g} and not {got:.6g}"
+    once = number(calling(answer, [(4, 1.0, 0.25)]), "its result")
+    return None if close(once, 0.75) else f"the single row (4, 1.0, 0.25) gives 0.75 and not {once:.6g}"
+
+
+def _unweighted(rows: Sequence[Row]) -> float:
+    return sum(abs(right - claimed) for _, claimed, right in rows) / len(rows)
+
+
+def _cancelling(rows: Sequence[Row]) -> float:
+    return sum(n * (right - claimed) for n, claimed, right in rows) / sum(n for n, _, _ in rows)
+
+
+def _abs_of_the_sum(rows: Sequence[Row]) -> float:
+    return abs(_cancelling(rows))
+
+
+def _not_normalised(rows: Sequence[Row]) -> float:
+    return sum(n * abs(right - claimed) for n, claimed, right in rows)
+
+
+def _largest_gap(rows: Sequence[Row]) -> float:
+    return max(abs(right - claimed) for _, claimed, right in rows)
+
+
+# Exercise 5
+
+
+def at_threshold(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    """Return how many wrong answers lie below the threshold, and how many answers do."""
+    below = [right for c, right in zip(confidence, correct, strict=True) if c < threshold]
+    return sum(not right for right in below), len(below)
+
+
+_SAID = (0.95, 0.6, 0.7, 0.4, 0.95, 0.65, 0.8, 0.7, 0.5, 0.55, 0.9)
+_TRUE = (False, False, True, True, True, False, True, False, False, False, False)
+_CUT = 0.7
+
+
+def _check_at_threshold(answer: Any) -> str | None:
+    got = _pair(calling(answer, list(_SAID), list(_TRUE), _CUT))
+    caught, escalated = at_threshold(_SAID, _TRUE, _CUT)
+    pairs = list(zip(_SAID, _TRUE, strict=True))
+    errors, below = sum(not right for right in _TRUE), [pair for pair in pairs if pair[0] < _CUT]
+    upto, above = [pair for pair in pairs if pair[0] <= _CUT], [pair for pair in pairs if pair[0] >= _CUT]
+    mistakes = (
+        ((_wrong_ones(upto), len(upto)), "an answer exactly at the threshold is kept: escalate below it, with < and not <="),
+        ((_wrong_ones(above), len(above)), "it is upside down: low confidence escalates, not high"),
+        ((len(below), len(below)), "it counts right answers as caught; only a wrong answer below the threshold is an error caught"),
+        ((len(below) - caught, escalated), "it counts the right answers among the escalated; caught are the wrong ones"),
+        ((errors, escalated), "it counts every wrong answer as caught, also those above the threshold, which nobody looks at"),
+        ((escalated, caught), "the two numbers are swapped: errors caught first, then escalations"),
+        ((errors - caught, escalated), "these are the errors that slip through; count those below the threshold"),
+        ((caught / errors, escalated / len(_SAID)), "these are shares; give the two counts"),
+    )
+    for value, says in mistakes:
+        if _same_pair(got, value):
+            return says
+    if not _same_pair(got, (caught, escalated)):
+        return f"at {_CUT} it should give {(caught, escalated)} for confidences {list(_SAID)} and right {list(_TRUE)}, and gives {_plain(got)}"
+    other = _pair(calling(answer, list(_SAID), list(_TRUE), 0.5, none_ok=True))
+    if not _same_pair(other, at_threshold(_SAID, _TRUE, 0.5)):
+        return f"at 0.5 it should give {at_threshold(_SAID, _TRUE, 0.5)} and gives {_plain(other)}; look for a fixed 0.7 where `threshold` should stand"
+    return None
+
+
+def _wrong_ones(pairs: Sequence[tuple[float, bool]]) -> int:
+    return sum(not right for _, right in pairs)
+
+
+def _pair(got: Any) -> tuple[float, float]:
+    if not isinstance(got, tuple | list) or len(got) != 2:
+        raise NotYet(f"it returned {shown(got, 40)}, but must return two numbers: errors caught, escalations")
+    return number(got[0], "the errors caught"), number(got[1], "the escalations")
+
+
+def _same_pair(got: tuple[float, float], want: tuple[float, float]) -> bool:
+    return close(got[0], want[0]) and close(got[1], want[1])
+
+
+def _plain(got: tuple[float, float]) -> str:
+    return f"({got[0]:g}, {got[1]:g})"
+
+
+def _up_to(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    below = [right for c, right in zip(confidence, correct, strict=True) if c <= threshold]
+    return sum(not right for right in below), len(below)
+
+
+def _all_caught(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    escalated = at_threshold(confidence, correct, threshold)[1]
+    return escalated, escalated
+
+
+def _right_ones(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    caught, escalated = at_threshold(confidence, correct, threshold)
+    return escalated - caught, escalated
+
+
+def _high_escalates(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    above = [right for c, right in zip(confidence, correct, strict=True) if c >= threshold]
+    return sum(not right for right in above), len(above)
+
+
+def _every_error(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    return sum(not right for right in correct), at_threshold(confidence, correct, threshold)[1]
+
+
+def _as_shares(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[float, float]:
+    caught, escalated = at_threshold(confidence, correct, threshold)
+    return caught / sum(not right for right in correct), escalated / len(correct)
+
+
+# Exercise 6
+
+
+def pick_threshold(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
+    """Return the lowest candidate at which at least `share` of the wrong answers lie below the threshold."""
+    errors = sum(not right for right in correct)
+    return min(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
+
+
+_TWELVE = (0.3, 0.3, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6, 0.8, 0.8, 0.9, 0.9)
+_TWELVE_RIGHT = (False, True, False, True, True, True, False, True, False, False, False, True)
+_CANDIDATES = (0.3, 0.5, 0.6, 0.8, 0.9, 1.01)
+
+
+def _check_pick_threshold(answer: Any) -> str | None:
+    got = number(calling(answer, list(_TWELVE), list(_TWELVE_RIGHT), list(_CANDIDATES), 0.5), "its result")
+    want = pick_threshold(_TWELVE, _TWELVE_RIGHT, _CANDIDATES, 0.5)
+    mistakes = (
+        (0.9, "it wants more than half; exactly half is enough, and here 3 of the 6 errors lie below 0.8"),
+        (0.5, "it takes the share among the escalated answers; the question is how many of all errors are caught"),
+        (0.6, "only 2 of the 6 errors lie below 0.6: count the errors caught, not the answers escalated, and an answer exactly at the threshold is kept"),
+        (1.01, "it takes the highest candidate that is enough; each step up escalates more answers, so take the lowest"),
+        (3.0, "that is the number of errors caught; return the threshold that catches them"),
+    )
+    if not close(got, want):
+        for value, says in mistakes:
+            if close(got, value):
+                return says
+        return f"it should pick {want:g} and picks {got:g}: 2 of 6 errors lie below 0.6, 3 lie below 0.8"
+    low = number(calling(answer, list(_TWELVE), list(_TWELVE_RIGHT), list(_CANDIDATES), 0.1), "its result")
+    if close(low, want):
+        return "it does not follow `share`: a tenth of the errors was asked for, look for a fixed 0.5"
+    return None if close(low, 0.5) else f"for a tenth of the 6 errors it should pick 0.5 and picks {low:g}"
+
+
+def _more_than_share(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
+    errors = sum(not right for right in correct)
+    return min(t for t in candidates if at_threshold(confidence, correct, t)[0] > share * errors)
+
+
+def _share_of_escalated(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
+    return min(t for t in candidates if (pair := at_threshold(confidence, correct, t))[1] and pair[0] >= share * pair[1])
+
+
+def _share_escalated(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
+    return min(t for t in candidates if at_threshold(confidence, correct, t)[1] >= share * len(correct))
+
+
+def _highest(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
+    errors = sum(not right for right in correct)
+    return max(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
+
+
+def _always_half(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
+    return pick_threshold(confidence, correct, candidates, 0.5)
+
+
+EXERCISES: tuple[Exercise, ...] = (
+    Exercise(
+        id="ex1",
+        title="A strict validator",
+        minutes=5,
+        level="core",
+        objective="Validate a reply strictly, so that a rating the model never gave cannot reach a threshold.",
+        hints=(
+            "Two questions, one after the other: is the text one JSON object, and does the object hold what was asked for?",
+            "json.loads raises a ValueError if the text is cut off, holds two objects, or is prose. What does your function return then?",
+            "JSON can also be a list or a number. And a key can be missing: fields.get(name) gives None then, fields[name] raises.",
+            "Say what is allowed, not what is forbidden. Five values are; 0, 6, \"high\" and None are then refused by themselves.",
+        ),
+        reference=valid_answer,
+        check=_check_valid_answer,
+        wrong=(
+            Wrong("no upper bound", _no_upper_bound, "accepts confidence 6"),
+            Wrong("no lower bound", _no_lower_bound, "accepts confidence 0"),
+            Wrong("clamps to the scale", _clamps, "do not repair it"),
+            Wrong("a default for a missing confidence", _default_confidence, "a default invents a rating"),
+            Wrong("an answer is not needed", _answer_not_needed, "without an answer"),
+            Wrong("takes the first of two objects", _first_object, "picks one of two objects"),
+            Wrong("raises on a cut-off reply", _raises_on_bad_json, "do not raise"),
+            Wrong("raises on a word", _raises_on_a_word, "do not raise"),
+        ),
+    ),
+    Exercise(
+        id="ex2",
+        title="Charge the invalid reply",
+        minutes=3,
+        level="core",
+        objective="Charge invalid replies to the answers you got, so that a model that fails often does not look cheap.",
+        hints=(
+            "What did you pay for, and what did you get? These are two different counts of the same list.",
+            "Every reply has a price. Only a reply whose answer is not None is something you got.",
+            "If you got nothing, no finite price is right. Python writes infinity as math.inf.",
+        ),
+        reference=usd_per_answer,
+        check=_check_usd_per_answer,
+        wrong=(
+            Wrong("charges the valid only", _valid_only, "left out of the bill"),
+            Wrong("divides by all replies", _over_all, "divides by all replies"),
+            Wrong("returns the whole bill", _whole_bill, "the whole bill"),
+            Wrong("divides by zero", _divides_by_zero, "math.inf"),
+            Wrong("nothing valid costs nothing", _zero_if_none, "as if answers were cheap"),
+        ),
+    ),
+    Exercise(
+        id="ex3",
+        title="Reliability bins",
+        minutes=5,
+        level="core",
+        objective="Build a reliability table, which sets the share right beside the stated confidence, bin by bin.",
+        hints=(
+            "Go through the bins, k = 0, 1, ... bins - 1. Bin k reaches from k / bins to (k + 1) / bins. Which answers lie inside?",
+            "Write the edges down first: above the lower one, up to and including the upper one. Where does 1.0 go, and where 0?",
+            "A row needs three things about the answers inside: how many, the mean of what they stated, the share that was right.",
+            "The mean over nothing does not exist. So what do you do with a bin that holds no answer?",
+        ),
+        reference=reliability_rows,
+        check=_check_reliability_rows,
+        wrong=(
+            Wrong("int(c * bins)", _truncated, "1.0 belongs to the last bin"),
+            Wrong("a bin holds its lower edge", _lower_edge, "upper edge of the second one"),
+            Wrong("zero gets a bin of its own", _loses_zero, "confidence 0 is lost or stands alone"),
+            Wrong("divides by an empty bin", _empty_bin_crash, "some bins hold no answer"),
+            Wrong("keeps empty bins", _empty_bins_kept, "without answers"),
+            Wrong("takes the middle of the bin", _middle_of_bin, "middle of the bin"),
+            Wrong("swaps the columns", _swapped_columns, "swapped"),
+        ),
+    ),
+    Exercise(
+        id="ex4",
+        title="Calibration error by hand",
+        minutes=3,
+        level="core",
+        objective="Compute the expected calibration error from a reliability table.",
+        hints=(
+            "Each row has a gap: how far is the share right from the mean confidence?",
+            "A row that says too much and a row that says too little are both off. Should one make up for the other?",
+            "A bin of 60 answers tells you more than a bin of 10. Weigh each gap by its answers, then divide by all answers.",
+        ),
+        reference=calibration_error,
+        check=_check_calibration_error,
+        wrong=(
+            Wrong("every bin counts the same", _unweighted, "every bin counts the same"),
+            Wrong("gaps cancel", _cancelling, "cancel"),
+            Wrong("takes the size of the sum", _abs_of_the_sum, "bin by bin"),
+            Wrong("does not divide", _not_normalised, "grows with the sample"),
+            Wrong("takes the largest gap", _largest_gap, "largest gap"),
+        ),
+    ),
+    Exercise(
+        id="ex5",
+        title="What a threshold catches",
+        minutes=3,
+        level="core",
+        objective="Count the errors that a threshold catches and the escalations it takes.",
+        hints=(
+            "Two questions about the same group, the answers below the threshold: how many are there, and how many of them are wrong?",
+            "The rule says \"below\". What happens to an answer that states exactly the threshold?",
+            "An error is caught only if it is escalated. A right answer that is escalated is no catch, it is part of the price.",
+        ),
+        reference=at_threshold,
+        check=_check_at_threshold,
+        wrong=(
+            Wrong("uses <=", _up_to, "with < and not <="),
+            Wrong("counts right answers as caught", _all_caught, "counts right answers as caught"),
+            Wrong("counts the right ones", _right_ones, "caught are the wrong ones"),
+            Wrong("escalates high confidence", _high_escalates, "upside down"),
+            Wrong("every error is caught", _every_error, "also those above the threshold"),
+            Wrong("gives shares", _as_shares, "give the two counts"),
+        ),
+    ),
+    Exercise(
+        id="ex6",
+        title="Pick a threshold",
+        minutes=5,
+        level="stretch",
+        objective="Pick the lowest threshold that catches a given share of the errors, and test it where it was not picked.",
+        hints=(
+            "at_threshold from Exercise 5 tells you for any candidate how many errors it catches. You only need to choose.",
+            "The share is a share of all errors. So count the errors first, once.",
+            "Several candidates are enough. Which of them escalates the fewest answers?",
+        ),
+        reference=pick_threshold,
+        check=_check_pick_threshold,
+        wrong=(
+            Wrong("wants more than the share", _more_than_share, "exactly half is enough"),
+            Wrong("share of the escalated", _share_of_escalated, "among the escalated"),
+            Wrong("share that escalates", _share_escalated, "not the answers escalated"),
+            Wrong("always half", _always_half, "does not follow `share`"),
+            Wrong("takes the highest", _highest, "takes the highest"),
+        ),
+    ),
+)

@@ -1,0 +1,641 @@
+"""Exercises of lab 03: keep or escalate, walk and charge, when it pays, the rules for tickets, safety flags, and a list that leaks."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from workshop_lib.cascade import Step
+from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, number, shown
+from workshop_lib.lab.exercise import Exercise, Wrong
+from workshop_lib.tasks import Answer, RoutingDecision
+
+AskTier = Callable[[str, str], tuple[Answer | None, float]]
+Walked = tuple[Answer | None, float]
+
+
+def _truth(got: Any, case: str) -> bool:
+    if not isinstance(got, bool):
+        raise NotYet(f"it returned {shown(got, 40)} for {case}; return True or False")
+    return got
+
+
+# Exercise 1
+
+
+def keep(answer: Answer | None, threshold: int) -> bool:
+    """Say whether an answer is good enough to stop at; None stands for an invalid reply."""
+    return answer is not None and answer.confidence >= threshold
+
+
+def _rated(confidence: int, text: str = "Paris") -> Answer:
+    return Answer(answer=text, confidence=confidence)
+
+
+def _check_keep(answer: Any) -> str | None:
+    high = _truth(calling(answer, _rated(5), 4), "confidence 5 at threshold 4")
+    low = _truth(calling(answer, _rated(2), 4, none_ok=True), "confidence 2 at threshold 4")
+    if not high and low:
+        return "it is upside down: it says True where the cascade must escalate; True means keep"
+    if not high:
+        return "it escalates confidence 5 at threshold 4, which must be kept"
+    if low:
+        return "it keeps confidence 2 at threshold 4, which must escalate"
+    if not _truth(calling(answer, _rated(4), 4, none_ok=True), "confidence 4 at threshold 4"):
+        return "it escalates an answer exactly at the threshold; \"4 or more is kept\" needs >= and not >"
+    if not _truth(calling(answer, _rated(3), 2, none_ok=True), "confidence 3 at threshold 2") or _truth(
+        calling(answer, _rated(4), 5, none_ok=True), "confidence 4 at threshold 5"
+    ):
+        return "it does not follow the threshold it is given: look for a fixed 4 where `threshold` should stand"
+    try:
+        invalid = calling(answer, None, 4, none_ok=True)
+    except NotYet as error:
+        return f"an invalid reply comes as None, which has no confidence ({error}); ask for None first"
+    if _truth(invalid, "None, an invalid reply"):
+        return "it keeps None; an invalid reply answers nothing, so it must escalate"
+    return None
+
+
+def _above_only(answer: Answer | None, threshold: int) -> bool:
+    return answer is not None and answer.confidence > threshold
+
+
+def _fixed_four(answer: Answer | None, threshold: int) -> bool:
+    return answer is not None and answer.confidence >= 4
+
+
+def _forgets_invalid(answer: Any, threshold: int) -> bool:
+    return bool(answer.confidence >= threshold)
+
+
+def _keeps_invalid(answer: Answer | None, threshold: int) -> bool:
+    return answer is None or answer.confidence >= threshold
+
+
+def _upside_down(answer: Answer | None, threshold: int) -> bool:
+    return answer is None or answer.confidence < threshold
+
+
+# Exercise 2
+
+
+def cascade(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    """Return the last valid answer and the USD of every tier that was asked."""
+    answer, usd = None, 0.0
+    for tier in tiers:
+        said, cost = ask(tier, question)
+        usd += cost
+        if said is not None:
+            answer = said
+        if keep(said, threshold):
+            break
+    return answer, usd
+
+
+_TIERS = ("small", "mid", "large")
+_USD = {"small": 0.001, "mid": 0.02, "large": 0.3}
+_QUESTION = "What is the capital of France?"
+_WALKS: tuple[tuple[int | None, int | None, int | None], ...] = (
+    (5, 5, 5),
+    (2, 4, 5),
+    (3, 2, 2),
+    (None, 5, 5),
+    (1, 2, None),
+    (None, None, None),
+)
+
+
+def _tier_answer(tier: str, rating: int | None) -> Answer | None:
+    return None if rating is None else _rated(rating, f"answer of {tier}")
+
+
+def _check_cascade(answer: Any) -> str | None:
+    for position, ratings in enumerate(_WALKS):
+        told = ", ".join(f"{tier} {'invalid' if rating is None else rating}" for tier, rating in zip(_TIERS, ratings, strict=True))
+        try:
+            wrong = _walk_problem(answer, dict(zip(_TIERS, ratings, strict=True)), first=position == 0)
+        except NotYet as error:
+            if "must be a function" in str(error) or None not in ratings:
+                raise
+            return f"with confidences {told}, {error}; an invalid reply comes as None"
+        if wrong:
+            return f"with confidences {told} and threshold 4, {wrong}"
+    return None
+
+
+def _walk_problem(answer: Any, ratings: dict[str, int | None], first: bool) -> str | None:
+    asked: list[str] = []
+
+    def ask(tier: Any, question: Any) -> tuple[Answer | None, float]:
+        if tier not in _TIERS:
+            raise NotYet(f"it called ask({shown(tier, 40)}, ...): the tier comes first, then the question")
+        asked.append(tier)
+        return _tier_answer(tier, ratings[tier]), _USD[tier]
+
+    got = calling(answer, _QUESTION, _TIERS, ask, 4, none_ok=not first)
+    if first and not asked and got == (None, 0.0):
+        raise NotAttempted
+    if not isinstance(got, tuple | list) or len(got) != 2:
+        return f"it returned {shown(got, 40)}; return two things, the answer and the USD"
+    stops = next((tier for tier in _TIERS if keep(_tier_answer(tier, ratings[tier]), 4)), _TIERS[-1])
+    must_ask = list(_TIERS[: _TIERS.index(stops) + 1])
+    want, want_usd = cascade(_QUESTION, _TIERS, lambda tier, _: (_tier_answer(tier, ratings[tier]), _USD[tier]), 4)
+    return _asked_problem(asked, must_ask) or _usd_problem(got[1], want_usd, must_ask, ratings) or _answer_problem(got[0], want, ratings)
+
+
+def _asked_problem(asked: list[str], must_ask: list[str]) -> str | None:
+    if asked == must_ask:
+        return None
+    twice = next((tier for tier in asked if asked.count(tier) > 1), None)
+    if twice:
+        return f"it asks {twice} {asked.count(twice)} times and so pays {asked.count(twice)} times; call ask once a tier and keep both results"
+    if len(asked) > len(must_ask):
+        return f"it goes on to {asked[len(must_ask)]} after {must_ask[-1]} gave an answer to keep; stop there, or the saving is gone"
+    if len(asked) < len(must_ask):
+        return f"it does not ask {must_ask[len(asked)]}, although no answer before it may be kept"
+    return f"it asks {', '.join(asked)} in this order; begin with the first tier, the cheapest"
+
+
+def _usd_problem(got: Any, want: float, must_ask: list[str], ratings: dict[str, int | None]) -> str | None:
+    usd = number(got, "the second thing it returned, the USD,")
+    if close(usd, want):
+        return None
+    valid = [tier for tier in must_ask if ratings[tier] is not None]
+    if close(usd, sum(_USD[tier] for tier in valid)):
+        return "the invalid reply is not charged; the provider bills its tokens whether you can use them or not"
+    if len(must_ask) > 1 and close(usd, _USD[(valid or must_ask)[-1]]):
+        return "only the winner is charged; every tier that was asked has to be paid, the losing ones too"
+    return f"the bill is {want:.8g} USD and not {usd:.8g}"
+
+
+def _answer_problem(got: Any, want: Answer | None, ratings: dict[str, int | None]) -> str | None:
+    if got == want:
+        return None
+    if isinstance(got, str):
+        return "the first thing it returned is a text; return the whole answer, which holds the confidence too"
+    if want is None:
+        return f"it returned {shown(got, 40)} as the answer, but no tier gave one; return None"
+    if got is None and ratings["large"] is None:
+        return "the invalid reply of the last tier wipes out the answer of the tier before it; the last valid answer counts"
+    if got is None:
+        return "it has no answer when no tier is sure; the last tier's answer is final, sure or not"
+    rated = [rating for rating in ratings.values() if rating is not None]
+    if isinstance(got, Answer) and got.confidence == max(rated) > want.confidence:
+        return "it returns the most confident answer; different models' confidences cannot be compared, so the last tier's answer counts"
+    return f"the answer is the {want.answer} and not {shown(got, 60)}"
+
+
+def _winner_only(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    answer, usd = None, 0.0
+    for tier in tiers:
+        said, usd = ask(tier, question)
+        answer = said or answer
+        if keep(said, threshold):
+            break
+    return answer, usd
+
+
+def _asks_everyone(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    said = [ask(tier, question) for tier in tiers]
+    kept = [answer for answer, _ in said if keep(answer, threshold)]
+    return (kept[0] if kept else said[-1][0]), sum(cost for _, cost in said)
+
+
+def _invalid_is_free(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    answer, usd = None, 0.0
+    for tier in tiers:
+        said, cost = ask(tier, question)
+        if said is None:
+            continue
+        answer, usd = said, usd + cost
+        if keep(said, threshold):
+            break
+    return answer, usd
+
+
+def _nothing_if_unsure(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    usd = 0.0
+    for tier in tiers:
+        said, cost = ask(tier, question)
+        usd += cost
+        if keep(said, threshold):
+            return said, usd
+    return None, usd
+
+
+def _last_reply_counts(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    answer, usd = None, 0.0
+    for tier in tiers:
+        answer, cost = ask(tier, question)
+        usd += cost
+        if keep(answer, threshold):
+            break
+    return answer, usd
+
+
+def _most_confident(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    best, usd = None, 0.0
+    for tier in tiers:
+        said, cost = ask(tier, question)
+        usd += cost
+        if said is not None and (best is None or said.confidence > best.confidence):
+            best = said
+        if keep(said, threshold):
+            break
+    return best, usd
+
+
+def _asks_twice(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    answer, usd = None, 0.0
+    for tier in tiers:
+        usd += ask(tier, question)[1]
+        answer = ask(tier, question)[0] or answer
+        if keep(answer, threshold):
+            break
+    return answer, usd
+
+
+def _falls_over_invalid(question: Any, tiers: Sequence[str], ask: Callable[[str, Any], Any], threshold: int) -> Walked:
+    answer, usd = None, 0.0
+    for tier in tiers:
+        answer, cost = ask(tier, question)
+        usd += cost
+        if answer.confidence >= threshold:
+            break
+    return answer, usd
+
+
+# Exercise 3
+
+
+def break_even(cheap: float, strong: float, gate: float) -> float:
+    """Return the share of items that may escalate before a two-tier cascade costs as much as always asking the strong model."""
+    return 1 - (cheap + gate) / strong
+
+
+def _check_break_even(answer: Any) -> str | None:
+    for cheap, strong, gate in ((0.002, 0.01, 0.001), (0.0001, 0.008, 0.0)):
+        got = number(calling(answer, cheap, strong, gate), "its result")
+        want = break_even(cheap, strong, gate)
+        if close(got, want):
+            continue
+        mistakes = (
+            (1 - want, "that is what the first tier and the gate cost, as a share of the strong model; the rest, up to 1, may escalate"),
+            (1 - cheap / strong, "the gate is left out; a judge or a router between the tiers is paid for every item"),
+            (1 - (cheap - gate) / strong, "the gate makes it cheaper, so a sign is wrong: the gate is a cost like the first tier's"),
+            (1.0, "it ignores that an escalated item pays the first tier too: the cascade costs cheap + gate + e * strong, with no (1 - e)"),
+            (1 - strong / (cheap + gate), "the fraction is upside down; divide by what you compare with, the strong model"),
+            (100 * want, "it is a percentage; give a share between 0 and 1"),
+            (strong - cheap - gate, "it is an amount in USD; divide by the strong model's cost to make it a share"),
+            (1 - (cheap + gate) / (cheap + gate + strong), "it divides by all costs together; the comparison is with the strong model alone"),
+        )
+        found = next((says for value, says in mistakes if close(got, value)), None)
+        return found or f"with {cheap} USD, {strong} USD and a gate of {gate} USD the share is {want:.6g} and not {got:.6g}"
+    return None
+
+
+def _not_subtracted(cheap: float, strong: float, gate: float) -> float:
+    return (cheap + gate) / strong
+
+
+def _without_gate(cheap: float, strong: float, gate: float) -> float:
+    return 1 - cheap / strong
+
+
+def _either_or(cheap: float, strong: float, gate: float) -> float:
+    return (strong - cheap) / (strong - cheap)
+
+
+def _fraction_upside_down(cheap: float, strong: float, gate: float) -> float:
+    return 1 - strong / (cheap + gate)
+
+
+def _as_percentage(cheap: float, strong: float, gate: float) -> float:
+    return 100 * break_even(cheap, strong, gate)
+
+
+# Exercise 4
+
+
+def escalates(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    """Say whether a decision goes on to the next tier: unsure, high stakes, or in a category that always does."""
+    unsure = decision.confidence < 0.7
+    stakes = decision.priority in ("P0", "P1") or decision.needs_human
+    return unsure or stakes or decision.category in categories
+
+
+def _decision(confidence: float = 0.9, priority: str = "P3", category: str = "billing", needs_human: bool = False) -> RoutingDecision:
+    return RoutingDecision.model_validate(
+        {"ticket_id": "S-01", "category": category, "priority": priority, "confidence": confidence, "reasoning": "", "needs_human": needs_human}
+    )
+
+
+_RULES: tuple[tuple[RoutingDecision, tuple[str, ...], str], ...] = (
+    (_decision(confidence=0.4), (), "it keeps a decision with confidence 0.4; below 0.7 alone is reason enough: the rules are joined by or, not by and"),
+    (_decision(priority="P0"), (), "it keeps a P0 stated with confidence 0.9: high stakes escalate however sure the model is"),
+    (_decision(priority="P1"), (), "it keeps a P1; the rule names P0 and P1"),
+    (_decision(needs_human=True), (), "it keeps a decision that says needs_human; that alone escalates"),
+    (_decision(confidence=0.7), (), "it escalates confidence 0.7; exactly at the threshold is kept, so the test is < and not <="),
+    (_decision(category="abuse"), ("abuse",), "it keeps a decision in one of the categories it was given"),
+    (_decision(category="abuse"), (), "it escalates a category although no categories were given: look at `categories`, not at a list of your own"),
+    (_decision(category="bug_report"), ("abuse", "integration"), "it escalates every category as soon as there is a list: is this decision's category on it?"),
+)
+
+
+def _check_escalates(answer: Any) -> str | None:
+    plain = "P3, confidence 0.9, nobody needed"
+    if _truth(calling(answer, _decision(), ()), plain):
+        return (
+            f"it escalates everything, even {plain}; if you wrote `priority == \"P0\" or \"P1\"`, that is always true, as a text that is not "
+            "empty counts as true: write `priority in (\"P0\", \"P1\")`"
+        )
+    if _truth(calling(answer, _decision(priority="P2"), (), none_ok=True), "a P2"):
+        return "it escalates a P2; the rule names P0 and P1 only"
+    for decision, categories, says in _RULES:
+        if _truth(calling(answer, decision, categories, none_ok=True), "one of the cases") != escalates(decision, categories):
+            return says
+    return None
+
+
+def _joined_by_and(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return (decision.confidence < 0.7 and (decision.priority in ("P0", "P1") or decision.needs_human)) or decision.category in categories
+
+
+def _confidence_alone(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return decision.confidence < 0.7 or decision.category in categories
+
+
+def _always_true(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return bool(decision.confidence < 0.7 or decision.priority == "P0" or "P1" or decision.needs_human)  # noqa: SIM222  # the mistake itself
+
+
+def _at_threshold(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return escalates(decision, categories) or decision.confidence <= 0.7
+
+
+def _p0_only(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return decision.confidence < 0.7 or decision.priority == "P0" or decision.needs_human or decision.category in categories
+
+
+def _no_categories(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return escalates(decision, ())
+
+
+# Exercise 5
+
+Steps = Sequence[Step[RoutingDecision]]
+
+
+def review_required(steps: Steps) -> bool:
+    """Say whether any tier said that a person is needed; a step's answer is None if its reply was invalid."""
+    return any(step.answer is not None and step.answer.needs_human for step in steps)
+
+
+def _steps(*flags: bool | None) -> tuple[Step[RoutingDecision], ...]:
+    tiers = ("nano", "sonnet")[: len(flags)]
+    return tuple(Step(tier, None, None if flag is None else _decision(needs_human=flag)) for tier, flag in zip(tiers, flags, strict=True))
+
+
+def _check_review_required(answer: Any) -> str | None:
+    if not _truth(calling(answer, _steps(True)), "one tier that raised the flag"):
+        return "it misses a flag raised by the only tier, on a P3: the flag is needs_human, and not the priority"
+    if _truth(calling(answer, _steps(False, False), none_ok=True), "two tiers without a flag"):
+        return "it is True although no tier raised the flag"
+    second = _truth(calling(answer, _steps(False, True), none_ok=True), "a flag from the second tier")
+    first = _truth(calling(answer, _steps(True, False), none_ok=True), "a flag from the first tier")
+    if not first and not second:
+        return "it wants every tier to raise the flag; one tier that did is enough"
+    if not second:
+        return "it misses a flag that only the second tier raised; look at every step"
+    if not first:
+        return "the second tier takes back the first tier's flag; a safety flag, once raised, stays: any tier is enough"
+    for flags, want in (((None, True), True), ((True, None), True), ((None, False), False), ((None, None), False)):
+        try:
+            got = calling(answer, _steps(*flags), none_ok=True)
+        except NotYet as error:
+            return f"a step whose reply was invalid has the answer None ({error}); skip it"
+        if _truth(got, "a step without a valid answer") != want:
+            return f"with an invalid reply among the steps it is {got} where it should be {want}: an invalid reply raises no flag and takes none back"
+    return None
+
+
+def _final_only(steps: Steps) -> bool:
+    last = steps[-1].answer
+    return last is not None and last.needs_human
+
+
+def _every_tier(steps: Steps) -> bool:
+    return all(step.answer is None or step.answer.needs_human for step in steps)
+
+
+def _first_only(steps: Steps) -> bool:
+    first = steps[0].answer
+    return first is not None and first.needs_human
+
+
+def _falls_over_none(steps: Any) -> bool:
+    return any(step.answer.needs_human for step in steps)
+
+
+def _by_priority(steps: Steps) -> bool:
+    return any(step.answer is not None and step.answer.priority in ("P0", "P1") for step in steps)
+
+
+# Exercise 6
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def fit_list(pairs: Pairs) -> set[str]:
+    """Return the categories given by the cheap model in which the strong one said something else at least once."""
+    return {cheap for cheap, strong in pairs if cheap != strong}
+
+
+_PAIRS: tuple[tuple[str, str], ...] = (
+    ("billing", "billing"),
+    ("other", "integration"),
+    ("other", "other"),
+    ("performance", "bug_report"),
+    ("auth", "auth"),
+    ("other", "feature_request"),
+)
+
+
+def _check_fit_list(answer: Any) -> str | None:
+    got = calling(answer, list(_PAIRS))
+    if isinstance(got, str | bytes) or not isinstance(got, Iterable):
+        return f"it returned {shown(got, 40)}, but must return the categories, as a set or a list"
+    items = list(got)
+    if any(isinstance(item, tuple | list) for item in items):
+        return "it returns whole pairs; a gate needs categories"
+    if not all(isinstance(item, str) for item in items):
+        return f"it returned {shown(items, 60)}, but categories are texts"
+    found, want = set(items), fit_list(_PAIRS)
+    if found == want:
+        again = calling(answer, [("abuse", "abuse"), ("auth", "abuse")])
+        return None if set(again) == {"auth"} else f"for other pairs it returns {shown(sorted(map(str, again)), 60)} and not ['auth']; compute it from `pairs`"
+    strong = {strong for cheap, strong in _PAIRS if cheap != strong}
+    if found == strong:
+        return "these are the strong model's categories; the gate runs before the strong model is asked and sees the cheap one's answer only"
+    if found == want | strong:
+        return "it takes both models' categories; the gate sees the cheap one's only"
+    if found == {cheap for cheap, _ in _PAIRS}:
+        return "it takes every category, also those where the two never disagreed"
+    if found == {cheap for cheap, strong in _PAIRS if cheap == strong}:
+        return "these are the categories where the two agree; escalate where they do not"
+    if found == want - {"other"}:
+        return "it leaves out a category where the two agreed once; disagreeing once is enough to be on the list"
+    return f"it returned {', '.join(sorted(found)) or 'nothing'} and not {', '.join(sorted(want))}"
+
+
+def _strong_categories(pairs: Pairs) -> set[str]:
+    return {strong for cheap, strong in pairs if cheap != strong}
+
+
+def _both_categories(pairs: Pairs) -> set[str]:
+    return {category for pair in pairs if pair[0] != pair[1] for category in pair}
+
+
+def _all_categories(pairs: Pairs) -> set[str]:
+    return {cheap for cheap, _ in pairs}
+
+
+def _whole_pairs(pairs: Pairs) -> list[tuple[str, str]]:
+    return [pair for pair in pairs if pair[0] != pair[1]]
+
+
+def _where_they_agree(pairs: Pairs) -> set[str]:
+    return {cheap for cheap, strong in pairs if cheap == strong}
+
+
+EXERCISES: tuple[Exercise, ...] = (
+    Exercise(
+        id="ex1",
+        title="Keep or escalate",
+        minutes=3,
+        level="core",
+        objective="Decide whether an answer is kept or the next tier is asked, invalid replies included.",
+        hints=(
+            "Two things make a cascade go on: the reply is no answer at all, or its confidence is too low.",
+            "Ask about None first; only what is not None has a confidence.",
+            "The rule says: this much or more is kept. Which comparison also holds when both sides are equal?",
+        ),
+        reference=keep,
+        check=_check_keep,
+        wrong=(
+            Wrong("> instead of >=", _above_only, "exactly at the threshold"),
+            Wrong("a fixed 4", _fixed_four, "does not follow the threshold"),
+            Wrong("falls over an invalid reply", _forgets_invalid, "has no confidence"),
+            Wrong("keeps an invalid reply", _keeps_invalid, "keeps None"),
+            Wrong("says when to escalate", _upside_down, "upside down"),
+        ),
+    ),
+    Exercise(
+        id="ex2",
+        title="Walk the tiers and charge them all",
+        minutes=6,
+        level="core",
+        objective="Build a cascade over any number of tiers that returns the last valid answer and the cost of every tier it asked.",
+        hints=(
+            "One loop over the tiers. In each round: ask, pay, remember the answer, and stop if it may be kept.",
+            "Paying comes before deciding. The provider does not care whether you liked the reply.",
+            "Remember an answer only if it is one. An invalid reply must not erase what an earlier tier said.",
+            "After the loop, return what you remembered: when nobody was sure, that is the last tier's answer.",
+        ),
+        reference=cascade,
+        check=_check_cascade,
+        wrong=(
+            Wrong("charges the winner only", _winner_only, "only the winner is charged"),
+            Wrong("asks every tier first", _asks_everyone, "stop there, or the saving is gone"),
+            Wrong("an invalid reply is free", _invalid_is_free, "the invalid reply is not charged"),
+            Wrong("no answer when nobody is sure", _nothing_if_unsure, "no answer when no tier is sure"),
+            Wrong("the last reply wins, valid or not", _last_reply_counts, "wipes out the answer"),
+            Wrong("the most confident answer wins", _most_confident, "cannot be compared"),
+            Wrong("asks each tier twice", _asks_twice, "pays 2 times"),
+            Wrong("falls over an invalid reply", _falls_over_invalid, "an invalid reply comes as None"),
+        ),
+    ),
+    Exercise(
+        id="ex3",
+        title="When it stops paying",
+        minutes=4,
+        level="core",
+        objective="Compute the escalation rate at which a cascade costs as much as always asking the strong model.",
+        hints=(
+            "Write down what one item costs on average: which parts does every item pay, and which part only the escalated share e?",
+            "Every item pays the first tier and the gate. The share e pays the strong model on top.",
+            "Set cheap + gate + e * strong equal to strong, and solve for e.",
+        ),
+        reference=break_even,
+        check=_check_break_even,
+        wrong=(
+            Wrong("does not subtract from 1", _not_subtracted, "may escalate"),
+            Wrong("forgets the gate", _without_gate, "the gate is left out"),
+            Wrong("charges an escalated item the strong tier only", _either_or, "pays the first tier too"),
+            Wrong("fraction upside down", _fraction_upside_down, "fraction is upside down"),
+            Wrong("a percentage", _as_percentage, "percentage"),
+        ),
+    ),
+    Exercise(
+        id="ex4",
+        title="The rules for tickets",
+        minutes=4,
+        level="core",
+        objective="Write the documented escalation rules for tickets: unsure, high stakes, or a category that always goes on.",
+        hints=(
+            "There are three kinds of reasons, and any single one is enough.",
+            "Stakes have two sides: the priority the model gave, and its flag that a person is needed.",
+            "To ask whether a value is one of several, use `in`; `x == \"a\" or \"b\"` means something else.",
+        ),
+        reference=escalates,
+        check=_check_escalates,
+        wrong=(
+            Wrong("joins the rules by and", _joined_by_and, "joined by or"),
+            Wrong("confidence is the only rule", _confidence_alone, "however sure the model is"),
+            Wrong('priority == "P0" or "P1"', _always_true, "escalates everything"),
+            Wrong("<= at the threshold", _at_threshold, "exactly at the threshold"),
+            Wrong("P0 only", _p0_only, "keeps a P1"),
+            Wrong("ignores the categories", _no_categories, "categories it was given"),
+        ),
+    ),
+    Exercise(
+        id="ex5",
+        title="A flag, once raised",
+        minutes=3,
+        level="core",
+        objective="Accumulate the safety flag over all tiers, so that a later tier cannot take it back.",
+        hints=(
+            "Two tiers disagree on whether a person must look. Which mistake is worse: one look too many, or one too few?",
+            "The question is not what the final answer says, but whether anyone on the way said it.",
+            "A step's answer is None if its reply was invalid. Such a step says nothing either way.",
+        ),
+        reference=review_required,
+        check=_check_review_required,
+        wrong=(
+            Wrong("the final answer's flag only", _final_only, "takes back the first tier's flag"),
+            Wrong("all tiers must agree", _every_tier, "wants every tier"),
+            Wrong("the first tier's flag only", _first_only, "only the second tier raised"),
+            Wrong("falls over an invalid reply", _falls_over_none, "skip it"),
+            Wrong("goes by the priority", _by_priority, "not the priority"),
+        ),
+    ),
+    Exercise(
+        id="ex6",
+        title="Fit the list yourself",
+        minutes=5,
+        level="stretch",
+        objective="Fit a category list to past disagreements and measure it on tickets it was not fitted on.",
+        hints=(
+            "At the moment the gate decides, only one of the two models has answered. Whose category can a list be about?",
+            "A pair counts if its two categories differ. From such a pair, keep the category the gate will see.",
+            "A category belongs on the list once, however often the two disagreed there: a set does that.",
+        ),
+        reference=fit_list,
+        check=_check_fit_list,
+        wrong=(
+            Wrong("takes the strong model's category", _strong_categories, "before the strong model is asked"),
+            Wrong("takes both categories", _both_categories, "both models"),
+            Wrong("takes every category", _all_categories, "never disagreed"),
+            Wrong("returns pairs", _whole_pairs, "whole pairs"),
+            Wrong("takes where they agree", _where_they_agree, "where the two agree"),
+        ),
+    ),
+)

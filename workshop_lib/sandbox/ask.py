@@ -1,0 +1,67 @@
+"""What one request asks and what one reply says, the same for both wire formats."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from workshop_lib.catalog import Model
+
+StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of the conversation as text; `after_tool` marks one that brings a tool's result."""
+
+    role: str
+    text: str
+    after_tool: bool = False
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """A tool the model may call; `strict` means that its schema is enforced."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request to one model.
+
+    `choice` is "auto", "any" or "none", or "tool" with `forced` naming it. `schema` is the JSON schema of a structured text answer,
+    `json_mode` asks for some JSON object. `max_tokens` None means the model's maximum. `digest` identifies the request's content
+    together with the sandbox's seed: every draw is made from it, so the same request gets the same reply.
+    """
+
+    model: Model
+    turns: tuple[Turn, ...]
+    digest: bytes
+    system: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    choice: Literal["auto", "any", "none", "tool"] = "auto"
+    forced: str | None = None
+    schema: Mapping[str, Any] | None = None
+    schema_enforced: bool = False
+    json_mode: bool = False
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One reply: text, or a tool call with its arguments both as an object and as the text they were written in."""
+
+    stop_reason: StopReason
+    input_tokens: int
+    output_tokens: int
+    latency_ms: int
+    text: str = ""
+    tool_name: str | None = None
+    tool_arguments: str = ""
+    tool_input: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,141 @@
+"""Running one sandbox in this process: the listening socket, the warm stand-ins, the state file, and the watch over its users."""
+
+import asyncio
+import errno
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from workshop_lib.errors import SandboxError
+from workshop_lib.sandbox import server, shapes
+from workshop_lib.sandbox.leases import Leases, Owner
+from workshop_lib.sandbox.stand_ins import questions, triage
+
+HOST = "127.0.0.1"
+_WATCH_S = 0.5
+_BANNER = """The sandbox answers on http://127.0.0.1:{port} (stand-in models; Ctrl-C ends it). Any credentials will do.
+
+boto3 and the AWS CLI:
+  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=http://127.0.0.1:{port} AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox AWS_DEFAULT_REGION=us-west-2
+openai:
+  export OPENAI_BASE_URL=http://127.0.0.1:{port}/v1 OPENAI_API_KEY=sandbox
+curl:
+  curl http://127.0.0.1:{port}/v1/chat/completions -H 'Authorization: Bearer sandbox' -H 'Content-Type: application/json' \\
+    -d '{{"model": "meta/llama-3.1-8b-instruct", "messages": [{{"role": "user", "content": "What is 17 * 23?"}}]}}'
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: `or_any` allows another port if the wanted one is in use; with owners the sandbox ends when all of them have."""
+
+    port: int = 0
+    or_any: bool = False
+    seed: int = 0
+    time_scale: float = 0.02
+    key: str = ""
+    state_file: Path | None = None
+    owners: tuple[Owner, ...] = ()
+    banner: str = ""
+
+
+def run(options: Options) -> None:
+    """Serve until stopped or abandoned; raise SandboxError if the port is in use."""
+    listening = listen(options.port, or_any=options.or_any)
+    port = listening.getsockname()[1]
+    try:
+        _warm_up()
+        sandbox = server.Sandbox(options.seed, options.time_scale, options.key, Leases(*options.owners))
+        if options.state_file is not None:
+            _write_state(options, port)
+        if options.banner:
+            print(options.banner.format(port=port), flush=True)
+        asyncio.run(_serve(sandbox, listening))
+        if options.state_file is not None and sandbox.leases.abandoned:
+            _tidy(options.state_file)  # after a crash or a stop the file stays, so that a restart finds the port
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listening.close()
+
+
+def _warm_up() -> None:
+    """Train and load before listening is announced, so that the first request is answered as fast as the next."""
+    triage.warm_up()
+    questions.answer("What is 2 + 2?", questions.Capacity(1, 1))
+    shapes.operation("Converse")
+
+
+def listen(port: int, *, or_any: bool = False) -> socket.socket:
+    """Return a listening socket on loopback; raise SandboxError with the remedy if the port is in use."""
+    # The protocol is named because asyncio turns Nagle's delay (40 ms a reply) off only for sockets that name it.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if os.name == "posix":  # elsewhere this option would share the port with another server
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        if or_any:
+            return listen(0)
+        reason = "in use by another program" if error.errno == errno.EADDRINUSE else "not allowed for this user"
+        raise SandboxError(
+            f"Port {port} on {HOST} is {reason}. Choose another with --port, or --port 0 for a free one."
+        ) from error
+    except OverflowError as error:
+        sock.close()
+        raise SandboxError(f"Port {port} does not exist; choose one from 1 to 65535, or 0 for a free one.") from error
+    return sock
+
+
+async def _serve(sandbox: server.Sandbox, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        server.app(sandbox),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+    )
+    serving = uvicorn.Server(config)
+    watching = asyncio.create_task(_watch(sandbox, serving))
+    await serving.serve(sockets=[listening])
+    watching.cancel()
+
+
+async def _watch(sandbox: server.Sandbox, serving: uvicorn.Server) -> None:
+    while not serving.should_exit:
+        await asyncio.sleep(_WATCH_S)
+        if sandbox.leases.abandoned:
+            serving.should_exit = True
+
+
+def _tidy(state_file: Path) -> None:
+    state_file.unlink(missing_ok=True)
+    log = state_file.with_suffix(".log")
+    if log.exists() and not log.stat().st_size:
+        log.unlink()
+
+
+def _write_state(options: Options, port: int) -> None:
+    assert options.state_file is not None
+    state = {"pid": os.getpid(), "port": port, "seed": options.seed, "time_scale": options.time_scale, "key": options.key}
+    draft = options.state_file.with_suffix(f".{os.getpid()}.tmp")
+    draft.write_text(json.dumps(state), encoding="utf-8")
+    draft.replace(options.state_file)
+
+
+def serve(port: int, seed: int, time_scale: float) -> None:
+    """Run a sandbox in the foreground until Ctrl-C, printing how to point boto3, the AWS CLI and openai at it.
+
+    Raises SandboxError, one line with the remedy, if the port is in use.
+    """
+    run(Options(port=port, seed=seed, time_scale=time_scale, banner=_BANNER))

@@ -1,0 +1,271 @@
+"""Answers that follow a schema: each property is filled with what the stand-ins make of the text, as its name and its values ask."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from workshop_lib.catalog import StandIn
+from workshop_lib.sandbox import draw
+from workshop_lib.sandbox.reading import Reading, canonical
+from workshop_lib.sandbox.stand_ins import triage
+from workshop_lib.sandbox.stand_ins.questions import Capacity, Guess, answer
+
+Schema = Mapping[str, Any]
+
+_PRIORITIES = frozenset({"P0", "P1", "P2", "P3"})
+_CATEGORIES = frozenset({"billing", "auth", "integration", "performance", "bug_report", "feature_request", "abuse", "other"})
+_GOOD = frozenset({"correct", "true", "yes", "right", "pass", "accept", "equivalent", "good"})
+_DEPTH = 8
+_WORD = re.compile(r"[^\W\d_]{2,24}(?:[ -][^\W\d_]{2,24}){0,4}")
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """What one model makes of one reading; sampling settings belong to the request."""
+
+    stand_in: StandIn
+    reading: Reading
+    digest: bytes
+    about_ticket: bool = False
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+    @property
+    def opinion(self) -> triage.Opinion:
+        """Return the classifier's opinion of the ticket."""
+        return triage.opinion(self.reading.subject_matter, self.stand_in.triage)
+
+    @property
+    def guess(self) -> Guess:
+        """Return the question answerer's guess at the question."""
+        return _guessed(self.reading.question, self.stand_in)
+
+
+@lru_cache(maxsize=4096)
+def _guessed(question: str, stand_in: StandIn) -> Guess:
+    return answer(question, Capacity(stand_in.knowledge, stand_in.steps))
+
+
+def fill(schema: Schema, thinking: Thinking) -> dict[str, Any]:
+    """Return an object that follows an object schema."""
+    filled = _value("", schema, thinking, schema, 0)
+    return filled if isinstance(filled, dict) else {}
+
+
+def is_triage(schema: Schema) -> bool:
+    """Say whether a schema asks for a ticket's category or priority."""
+    fields = _properties(_resolved(schema, schema), schema)
+    return any(name.lower() in {"category", "priority"} or _label_field(_enum(part)) is not None for name, part in fields.items())
+
+
+def most_likely(shares: Mapping[str, float], thinking: Thinking, allowed: Sequence[str] = ()) -> tuple[str, float]:
+    """Return a label with its share among the allowed ones; above temperature 0 it is drawn, reproducibly, from the sharpened shares."""
+    options = {label: share for label, share in shares.items() if not allowed or label in allowed}
+    total = sum(options.values()) or 1.0
+    options = {label: share / total for label, share in options.items()}
+    label = _drawn(options, thinking) if thinking.temperature > 0 else max(options, key=lambda key: options[key])
+    return label, options[label]
+
+
+def prose(thinking: Thinking) -> str:
+    """Return a plain answer in words: the routing of a ticket, or the answer to a question."""
+    if thinking.about_ticket:
+        category, share = most_likely(thinking.opinion.category, thinking)
+        priority, _ = most_likely(thinking.opinion.priority, thinking)
+        return f"This ticket is about {category.replace('_', ' ')}, priority {priority} (confidence {share:.2f}). {_reasoning(thinking)}"
+    guess = thinking.guess
+    working = guess.working.strip()
+    return f"{guess.answer}\n\n{working}" if working and working != guess.answer else guess.answer
+
+
+def _value(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: int) -> Any:
+    schema = _resolved(schema, root)
+    if "const" in schema:
+        return schema["const"]
+    values = _enum(schema)
+    if values:
+        return _chosen(name, values, thinking)
+    kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) and kind else kind
+    if kind == "object" or (kind is None and "properties" in schema):
+        if depth >= _DEPTH:
+            return {}
+        return {key: _value(key, part, thinking, root, depth + 1) for key, part in _properties(schema, root).items()}
+    if kind == "array":
+        return _items(name, schema, thinking, root, depth)
+    if kind in ("number", "integer"):
+        return _number(name.lower(), schema, thinking, whole=kind == "integer")
+    if kind == "boolean":
+        return _boolean(name.lower(), thinking)
+    if kind == "null":
+        return None
+    return _fitted(_text(name.lower(), thinking), schema)
+
+
+def _resolved(schema: Schema, root: Schema) -> Schema:
+    for _ in range(_DEPTH):
+        reference = schema.get("$ref")
+        options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+        if isinstance(reference, str) and reference.startswith("#/"):
+            schema = _pointed(root, reference[2:].split("/"))
+        elif isinstance(options, list) and options:
+            usable = [option for option in options if isinstance(option, Mapping) and option.get("type") != "null"]
+            schema = usable[0] if usable else {"type": "null"}
+        else:
+            return schema
+    return {}
+
+
+def _pointed(root: Schema, path: Sequence[str]) -> Schema:
+    found: Any = root
+    for part in path:
+        found = found.get(part, {}) if isinstance(found, Mapping) else {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _properties(schema: Schema, root: Schema) -> dict[str, Schema]:
+    found = schema.get("properties")
+    if not isinstance(found, Mapping):
+        return {}
+    return {key: _resolved(part, root) for key, part in found.items() if isinstance(part, Mapping)}
+
+
+def _enum(schema: Schema) -> list[Any]:
+    found = schema.get("enum")
+    return found if isinstance(found, list) else []
+
+
+def _label_field(values: Sequence[Any]) -> str | None:
+    texts = {value for value in values if isinstance(value, str)}
+    if len(texts & _CATEGORIES) >= min(2, len(texts)) and texts & _CATEGORIES:
+        return "category"
+    if len(texts & _PRIORITIES) >= min(2, len(texts)) and texts & _PRIORITIES:
+        return "priority"
+    return None
+
+
+def _chosen(name: str, values: Sequence[Any], thinking: Thinking) -> Any:
+    field = _label_field(values)
+    if field == "category":
+        return most_likely(thinking.opinion.category, thinking, values)[0]
+    if field == "priority":
+        return most_likely(thinking.opinion.priority, thinking, values)[0]
+    if thinking.reading.answer is not None:
+        good = [value for value in values if str(value).lower() in _GOOD]
+        bad = [value for value in values if value not in good]
+        agreed = _agrees(thinking)
+        return (good or values)[0] if agreed else (bad or values)[0]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values) and "confidence" in name.lower():
+        low, high = min(values), max(values)
+        wanted = low + (high - low) * _sureness(thinking)
+        return min(values, key=lambda value: abs(value - wanted))
+    text = thinking.reading.subject_matter.lower()
+    mentioned = [value for value in values if isinstance(value, str) and value.lower() in text]
+    return (mentioned or list(values))[0]
+
+
+def _items(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: int) -> list[Any]:
+    wanted = schema.get("minItems", 1)
+    part = schema.get("items")
+    if not isinstance(part, Mapping) or depth >= _DEPTH or not isinstance(wanted, int):
+        return []
+    one = _value(name, part, thinking, root, depth + 1)
+    return [one] * max(1, min(wanted, 16))
+
+
+def _number(name: str, schema: Schema, thinking: Thinking, *, whole: bool) -> float | int:
+    low, high = _range(schema, name, whole)
+    if any(word in name for word in ("confidence", "certainty", "probability", "likelihood")):
+        value = low + (high - low) * _sureness(thinking)
+    elif thinking.reading.answer is not None and any(word in name for word in ("score", "grade", "rating", "verdict", "correct")):
+        value = high if _agrees(thinking) else low
+    elif any(word in name for word in ("answer", "result", "value")):
+        found = re.search(r"-?\d+(?:\.\d+)?", thinking.guess.answer.replace(",", ""))
+        value = float(found.group()) if found else low
+    else:
+        value = low
+    return round(value) if whole else round(value, 2)
+
+
+def _range(schema: Schema, name: str, whole: bool) -> tuple[float, float]:
+    rated = any(word in name for word in ("confidence", "score", "rating", "grade"))
+    bounds = (1.0, 5.0) if whole and rated else (0.0, 1.0)
+    given = [schema.get("minimum"), schema.get("maximum")]
+    low, high = (float(bound) if isinstance(bound, int | float) and math.isfinite(bound) else None for bound in given)
+    if low is None:
+        low = bounds[0] if high is None else min(bounds[0], high)
+    if high is None:
+        high = max(bounds[1], low)
+    return low, max(low, high)
+
+
+def _boolean(name: str, thinking: Thinking) -> bool:
+    if any(word in name for word in ("human", "review", "escalat")):
+        label, _ = most_likely({"yes": thinking.opinion.needs_human, "no": 1 - thinking.opinion.needs_human}, thinking)
+        return label == "yes"
+    return thinking.reading.answer is not None and _agrees(thinking)
+
+
+def _text(name: str, thinking: Thinking) -> str:
+    reading = thinking.reading
+    if name.endswith("id"):
+        return reading.ticket_id or "unknown"
+    if name == "category":
+        return most_likely(thinking.opinion.category, thinking)[0]
+    if name == "priority":
+        return most_likely(thinking.opinion.priority, thinking)[0]
+    if any(
+        word in name for word in ("reason", "rationale", "explanation", "why", "evidence", "working", "summary", "justification")
+    ):
+        return _reasoning(thinking) if thinking.about_ticket else thinking.guess.working
+    if name in ("verdict", "correct") and reading.answer is not None:
+        return "correct" if _agrees(thinking) else "incorrect"
+    if thinking.about_ticket:
+        return "not stated"
+    return thinking.guess.answer
+
+
+def _fitted(text: str, schema: Schema) -> str:
+    longest = schema.get("maxLength")
+    return text[:longest] if isinstance(longest, int) and longest >= 0 else text
+
+
+def _reasoning(thinking: Thinking) -> str:
+    words = [word for word in thinking.opinion.evidence if _WORD.fullmatch(word)]  # nothing that could be a key or a number
+    category, _ = most_likely(thinking.opinion.category, thinking)
+    if not words:
+        return f"Nothing in the text stands out; {category.replace('_', ' ')} is the likeliest."
+    return f"Points to {category.replace('_', ' ')}: {', '.join(words)}."
+
+
+def _sureness(thinking: Thinking) -> float:
+    """Return how sure the model is of what it answers, from 0 to 1."""
+    if thinking.about_ticket:
+        return most_likely(thinking.opinion.category, thinking)[1]
+    return (thinking.guess.confidence - 1) / 4
+
+
+def _agrees(thinking: Thinking) -> bool:
+    """Say whether the answer under judgement is the one that the model would give itself."""
+    return canonical(thinking.guess.answer) == canonical(thinking.reading.answer or "")
+
+
+def _drawn(options: Mapping[str, float], thinking: Thinking) -> str:
+    ranked = sorted(options.items(), key=lambda item: (-item[1], item[0]))
+    sharpened = [(label, share ** (1 / thinking.temperature)) for label, share in ranked]
+    total = sum(share for _, share in sharpened) or 1.0
+    left = draw.unit(thinking.digest, "sample " + ",".join(sorted(options))) * min(thinking.top_p, 1.0)
+    for label, share in sharpened:
+        left -= share / total
+        if left <= 0:
+            return label
+    return ranked[0][0]
+
+
+def written(value: Mapping[str, Any]) -> str:
+    """Return an object as a model writes it: compact JSON in the order of the schema."""
+    return json.dumps(value, ensure_ascii=False)

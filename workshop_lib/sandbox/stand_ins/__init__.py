@@ -1,0 +1,1 @@
+"""What computes the sandbox's answers in place of language models."""

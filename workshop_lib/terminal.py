@@ -1,0 +1,94 @@
+"""Tickets from the terminal: one ticket told step by step, or a file of them routed to NDJSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from workshop_lib.backend import open_backend
+from workshop_lib.bulk import line, triage
+from workshop_lib.cascade import Policy, Trace, documented, published, walk
+from workshop_lib.errors import DataError, SettingsError
+from workshop_lib.evaluation.labels import read_tickets
+from workshop_lib.llm import Cost, Gateway
+from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket
+
+_POLICIES = {"documented": documented, "published": published}
+
+
+def policy_named(name: str) -> Policy:
+    """Return a policy by name; raise SettingsError naming those there are."""
+    if name not in _POLICIES:
+        raise SettingsError(f"No policy {name!r}. Choose one of: {', '.join(_POLICIES)}.")
+    return _POLICIES[name]()
+
+
+def triage_one(text: str, subject: str, policy: str) -> str:
+    """Return the story of one ticket's walk: every tier asked, why it went on, the decision and the bill."""
+    ticket = Ticket(id="T-1", subject=subject, body=text)
+    trace = walk(TRIAGE, ticket, policy_named(policy), Gateway(open_backend()))
+    return "\n".join([*_steps(trace), _verdict(trace)])
+
+
+def _steps(trace: Trace[RoutingDecision]) -> list[str]:
+    lines = []
+    for step in trace.steps:
+        said = f"{step.answer.category} {step.answer.priority}, confidence {step.answer.confidence:g}" if step.answer else str(step.error or "no valid answer")
+        why = f"; escalates: {', '.join(step.escalated_because)}" if step.escalated_because else ""
+        lines.append(f"{step.tier}: {said}; {_usd(step.cost)}{why}")
+    return lines
+
+
+def _verdict(trace: Trace[RoutingDecision]) -> str:
+    review = "a person must look at it" if trace.review_required else "no person needed"
+    final = f"{trace.answer.category} {trace.answer.priority} by {trace.model_used}" if trace.answer else f"no decision ({trace.outcome})"
+    return f"final: {final}; {review}; {_usd(trace.cost)}; source: {_source(trace)}"
+
+
+def _source(trace: Trace[Any]) -> str:
+    return ", ".join(sorted({step.reply.source for step in trace.steps if step.reply})) or "none"
+
+
+def _usd(cost: Cost) -> str:
+    return f"{cost.usd:.6f} USD" if cost.complete else f"at least {cost.usd:.6f} USD"
+
+
+@dataclass(frozen=True)
+class BulkSummary:
+    """What a bulk run came to."""
+
+    tickets: int
+    failed: int
+    escalated: int
+    usd: float
+    out: Path
+    source: str
+
+    def line(self) -> str:
+        """Return the summary as one line."""
+        counts = f"{self.tickets} tickets, {self.escalated} escalated, {self.failed} failed"
+        return f"{counts}, {self.usd:.6f} USD ({self.source}) -> {self.out}"
+
+
+def bulk_file(source: Path, out: Path, policy: str, concurrency: int) -> BulkSummary:
+    """Route a file of tickets to NDJSON, writing rows as tickets finish; raise DataError for a broken file before any call."""
+    tickets = read_tickets(source).tickets
+    chosen = policy_named(policy)
+    settings = open_backend(max_connections=max(64, concurrency))
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            return _write_rows(file, tickets, chosen, Gateway(settings), concurrency, out)
+    except OSError as error:
+        raise DataError(f"{out} cannot be written ({error.strerror}). Name another file with --out.") from error
+
+
+def _write_rows(file: IO[str], tickets: Sequence[Ticket], policy: Policy, ask: Gateway, concurrency: int, out: Path) -> BulkSummary:
+    failed = escalated = 0
+    usd = 0.0
+    for rows in triage(tickets, policy, ask, concurrency=concurrency):
+        file.writelines(map(line, rows))
+        file.flush()
+        failed += any("error" in row for row in rows)
+        escalated += any(row.get("escalated", False) for row in rows)
+        usd += sum(row.get("cost", 0.0) for row in rows)
+    return BulkSummary(len(tickets), failed, escalated, usd, out, ask.settings.backend)
