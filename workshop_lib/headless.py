@@ -11,10 +11,11 @@ from rich.console import Console
 from workshop_lib.backend import open_backend
 from workshop_lib.errors import SettingsError, WorkshopError
 from workshop_lib.evaluation.arms import text_table
-from workshop_lib.evaluation.bakeoff import Bakeoff, report_html, run_bakeoff
+from workshop_lib.evaluation.bakeoff import Bakeoff, run_bakeoff
 from workshop_lib.evaluation.cache import ReplyCache
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
+from workshop_lib.evaluation.report import report_html
 from workshop_lib.llm import Gateway
 from workshop_lib.paths import OUT, ROOT, STATE
 

@@ -12,10 +12,11 @@ import pytest
 
 from workshop_lib.cascade import documented
 from workshop_lib.cascade import published as published_policy
-from workshop_lib.evaluation.bakeoff import Bakeoff, compare, report_html, run_bakeoff
+from workshop_lib.evaluation.bakeoff import Bakeoff, compare, run_bakeoff
 from workshop_lib.evaluation.cache import CacheMiss, ReplyCache
 from workshop_lib.evaluation.labels import LabelledTicket
 from workshop_lib.evaluation.recorded import published, recorded_arms, recorded_ask, recorded_labels
+from workshop_lib.evaluation.report import report_html
 from workshop_lib.llm import CallError, Reply, Request
 
 Tickets = tuple[LabelledTicket, ...]

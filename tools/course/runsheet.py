@@ -139,6 +139,10 @@ def _clock_minutes(row: Section | Exercise) -> int:
     return row.minutes if row.level == "core" else 0
 
 
+def _spoken(minutes: int) -> str:
+    return "1 minute." if minutes == 1 else f"{minutes} minutes."
+
+
 def _clock(minutes: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}"
 
@@ -162,12 +166,12 @@ def _minutes(row: Section | Exercise) -> str:
 
 
 def _section_lines(row: Section) -> list[str]:
-    return [f"{row.minutes or 0} minutes.", "", *(f"- **{key.capitalize()}**: {text}" for key, text in row.notes)]
+    return [_spoken(row.minutes or 0), "", *(f"- **{key.capitalize()}**: {text}" for key, text in row.notes)]
 
 
 def _exercise_lines(row: Exercise) -> list[str]:
     return [
-        f"{row.minutes} minutes. {row.objective}",
+        f"{_spoken(row.minutes)} {row.objective}",
         "",
         "| wrong answer to expect | what the check says |",
         "|---|---|",

@@ -11,11 +11,10 @@ from workshop_lib.evaluation.arms import FIELDS, Baseline, frame, oracle_baselin
 from workshop_lib.evaluation.cache import ReplyCache, request_hash
 from workshop_lib.evaluation.labels import LabelledTicket
 from workshop_lib.evaluation.metrics import bootstrap_difference, mcnemar_exact, performance_gap_recovered, wilson
-from workshop_lib.evaluation.report import report_html
 from workshop_lib.llm import Ask, CallError, Reply, Request
 from workshop_lib.tasks import TRIAGE, RoutingDecision
 
-__all__ = ["JUDGE", "TIERS", "Arms", "Bakeoff", "compare", "report_html", "run_bakeoff"]
+__all__ = ["JUDGE", "TIERS", "Arms", "Bakeoff", "compare", "run_bakeoff"]
 
 TIERS = ("nano", "super", "sonnet")
 JUDGE = "opus"

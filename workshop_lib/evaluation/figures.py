@@ -92,7 +92,8 @@ def reliability_figure(rows: Sequence[ReliabilityRow], title: str, source: str) 
 
     def draw(axes: "Axes") -> None:
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1)
-        axes.text(0.02, 0.07, "as good as it says", color=_GREY, fontsize=8, rotation=32, rotation_mode="anchor")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}  # a bar may stand behind it
+        axes.text(0.02, 0.07, "as good as it says", color=_GREY, fontsize=8, rotation=32, rotation_mode="anchor", bbox=box)
         for row in rows:
             middle = (row.low + row.high) / 2
             axes.bar(middle, row.accuracy, width=0.9 * (row.high - row.low), color=COLOURS[5], edgecolor=COLOURS[0], hatch=HATCHES[1])
@@ -176,4 +177,5 @@ def _labels(axes: "Axes", arms: pd.DataFrame) -> None:
             place -= 2.0
         taken.append((float(x), float(x) + width, place))
         offset = (9, (place - float(y)) * 72 / _DPI - 3)
-        axes.annotate(row["arm"], (row["cost_per_1000"], row["accuracy"]), xytext=offset, textcoords="offset points", fontsize=8.5, color="#222222")
+        behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}  # an interval's line must not cross a name
+        axes.annotate(row["arm"], (row["cost_per_1000"], row["accuracy"]), xytext=offset, textcoords="offset points", fontsize=8.5, color="#222222", bbox=behind)

@@ -8,7 +8,7 @@ import inspect
 import re
 import reprlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,6 +104,21 @@ def number(answer: Any, what: str = "the answer") -> float:
         return float(answer)
     except (TypeError, ValueError, OverflowError):
         raise NotYet(f"{what} is {_kind(answer)}, but must be a number") from None
+
+
+def diagnosed(got: float, want: float, mistakes: Sequence[tuple[float, str]], case: str) -> str | None:
+    """Return None if a number is right, else what the mistake is that gives this very number, else both numbers.
+
+    `mistakes` are (the number it leads to, the sentence for it); `case` says what was asked.
+    """
+    if close(got, want):
+        return None
+    for value, says in mistakes:
+        if close(got, value):
+            return says
+    if want and abs(got - want) < 0.02 * abs(want):
+        return f"{case} gives {want:.8g} and not {got:.8g}; this close, it looks rounded: round when you print, not when you compute"
+    return f"{case} gives {want:.8g} and not {got:.8g}"
 
 
 def shown(value: Any, width: int = 80) -> str:

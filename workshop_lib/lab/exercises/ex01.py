@@ -7,7 +7,7 @@ from statistics import mean
 from typing import Any
 
 from workshop_lib.catalog import MILLION, Price
-from workshop_lib.lab.checking import NotYet, calling, close, number, shown
+from workshop_lib.lab.checking import NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 from workshop_lib.llm.parsing import json_object
 
@@ -15,18 +15,6 @@ _DAYS = 30
 _PRICE = Price(input=0.5, output=2.0, basis="list", source="made up for the check", checked_on=date(2026, 1, 1))
 
 Said = tuple[float, str]
-
-
-def _diagnosed(got: float, want: float, mistakes: Sequence[Said], case: str) -> str | None:
-    """Return None if `got` is right, else the mistake that gives this very number, else both numbers."""
-    if close(got, want):
-        return None
-    for value, says in mistakes:
-        if close(got, value):
-            return says
-    if want and abs(got - want) < 0.02 * abs(want):
-        return f"{case} gives {want:.8g} and not {got:.8g}; this close, it looks rounded: round when you print, not when you compute"
-    return f"{case} gives {want:.8g} and not {got:.8g}"
 
 
 # Exercise 1
@@ -50,7 +38,7 @@ def _check_call_usd(answer: Any) -> str | None:
             ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / MILLION, "both prices are put on all tokens; each direction has its own"),
             ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / 2 / MILLION, "it uses one blended price; each direction has its own"),
         )
-        wrong = _diagnosed(got, want, mistakes, f"{tokens_in} tokens in and {tokens_out} out at {_PRICE.input} and {_PRICE.output} USD per million")
+        wrong = diagnosed(got, want, mistakes, f"{tokens_in} tokens in and {tokens_out} out at {_PRICE.input} and {_PRICE.output} USD per million")
         if wrong:
             return wrong
     return None
@@ -204,7 +192,7 @@ def _check_input_ratio(answer: Any) -> str | None:
         (want - 1, "it is the surplus; give the ratio, such as 1.5 for half as many again"),
         (sum(u["inputTokens"] for u in _LARGE) - sum(u["inputTokens"] for u in _SMALL), "it is the difference in tokens; give the ratio"),
     )
-    return _diagnosed(got, want, mistakes, f"{sum(u['inputTokens'] for u in _LARGE)} against {sum(u['inputTokens'] for u in _SMALL)} input tokens")
+    return diagnosed(got, want, mistakes, f"{sum(u['inputTokens'] for u in _LARGE)} against {sum(u['inputTokens'] for u in _SMALL)} input tokens")
 
 
 def _upside_down(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str, int]]) -> float:
@@ -243,7 +231,7 @@ def _check_monthly_usd(answer: Any) -> str | None:
             (round(usd, 2) * calls * _DAYS, "one call is rounded to cents before it is multiplied, and a cheap call rounds to nothing: round only at the end"),
             (round(usd, 4) * calls * _DAYS, "one call is rounded before it is multiplied, and the error is multiplied with it: round only at the end"),
         )
-        wrong = _diagnosed(got, want, mistakes, f"{calls:,} calls a day at {usd} USD")
+        wrong = diagnosed(got, want, mistakes, f"{calls:,} calls a day at {usd} USD")
         if wrong:
             return wrong
     return None

@@ -37,7 +37,7 @@ _BAD: tuple[tuple[str, str], ...] = (
     ('{"answer": "Uranus", "confidence": "high"}', 'it accepts the confidence "high", which is no number on the scale'),
     ('{"answer": "Uranus", "confidence": null}', "it accepts null as a confidence, which is no number on the scale"),
     ('{"answer": "Uranus"}', "it accepts a reply without a confidence: a default invents a rating that the model never gave"),
-    ('{"confidence": 5}', "it accepts a reply without an answer: sure of what?"),
+    ('{"confidence": 5}', "it accepts a reply without an answer, so the rating is about nothing"),
     (
         '{"answer": "Neptune", "confidence": 2} {"answer": "Uranus", "confidence": 5}',
         "it picks one of two objects: the reply says two different things, so refuse it (json.loads does, a search for the first object does not)",
@@ -54,7 +54,7 @@ def _check_valid_answer(answer: Any) -> str | None:
         want = json.loads(text)
         got = calling(answer, text, none_ok=position > 0)
         if got is None:
-            return f"it refuses {text}, which is as asked; 1 and 5 belong to the scale"
+            return f"it refuses {text}, which is as asked{'; 1 and 5 belong to the scale' if position else ''}"
         if isinstance(got, bool) or not isinstance(got, dict):
             return f"it returned {shown(got, 40)} for {text}; return the object as a dictionary, or None"
         if {name: got.get(name) for name in want} != want:

@@ -98,7 +98,7 @@ def _bounded(answer: Any) -> str | None:
 
     got = _results(answer, range(12), work, limit)
     if most > limit:
-        return f"{most} items were in work at once where at most {limit} may be: that many calls meet the service together, and it throttles"
+        return f"more than {limit} items were in work at once where at most {limit} may be: so many calls meet the service together, and it throttles"
     if most < limit:
         return f"never more than {most} of {limit} allowed {'was' if most == 1 else 'were'} in work at once, so the run takes as long as one call after the other"
     return None if len(got) == 12 else f"12 items went in and {len(got)} came out"
@@ -580,7 +580,7 @@ def stoppable(items: Iterable[Any], work: Work, concurrency: int) -> Iterator[Fi
         pool.shutdown(cancel_futures=True)
 
 
-_MANY = 40
+_MANY = 60
 
 
 def _check_stoppable(answer: Any) -> str | None:
@@ -597,7 +597,7 @@ def _stops(answer: Any) -> str | None:
             started.append(item)
         if item:  # all but the first wait until the reader is about to leave
             leaving.wait(_PATIENCE_S)
-            time.sleep(0.01)
+            time.sleep(0.03)
         with lock:
             ended.append(item)
         return item
@@ -611,14 +611,13 @@ def _stops(answer: Any) -> str | None:
             leaving.set()
         with lock:
             in_flight = len(started) - len(ended)
-        settled = time.monotonic() + 0.5
-        while time.monotonic() < settled and len(started) < _MANY:
-            time.sleep(0.01)
+        if in_flight:  # close() did not wait: see whether more is started behind the reader's back
+            time.sleep(_PATIENCE_S / 2)
         return len(started), in_flight
 
     count, in_flight = calling(left)
     if count > _MANY / 2:
-        return f"the reader left after 1 of {_MANY} items, and still {count} were started: leaving a `with` block of a pool waits for all that was submitted, so cancel what has not begun"
+        return f"the reader left after 1 of {_MANY} items, and still most were started: the end of a pool waits for all that was submitted, so cancel what has not begun"
     if in_flight:
         return "close() came back while a call was still in work; wait for the calls in flight, they are charged and belong in the books"
     return None

@@ -5,25 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workshop_lib.evaluation.metrics import mcnemar_exact, performance_gap_recovered, wilson
-from workshop_lib.lab.checking import NotYet, calling, close, number, shown
+from workshop_lib.lab.checking import NotYet, calling, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 
 Said = tuple[float, str]
 Result = tuple[int, int]
 
 
-def _diagnosed(got: float, want: float, mistakes: Sequence[Said], case: str) -> str | None:
-    """Return None if `got` is right, else the mistake that gives this very number, else both numbers."""
-    if close(got, want):
-        return None
-    for value, says in mistakes:
-        if close(got, value):
-            return says
-    if close(got, 100 * want):
-        return "it is a percentage; give the share, such as 0.8"
-    if want and abs(got - want) < 0.01 * abs(want):
-        return f"{case} gives {want:.6g} and not {got:.6g}; this close, it looks rounded: round when you print, not when you compute"
-    return f"{case} gives {want:.6g} and not {got:.6g}"
+def _percentage(share: float) -> Said:
+    return 100 * share, "it is a percentage; give the share, such as 0.8"
 
 
 # Exercise 1
@@ -66,7 +56,7 @@ def _check_share_right(answer: Any) -> str | None:
             if answers is _ALL or "it raised" not in str(error):
                 raise
             return f"{case}: {error}; a ticket without an answer is wrong, and the share must still come"
-        wrong = _diagnosed(got, share_right(answers, _GOLD), mistakes, case)
+        wrong = diagnosed(got, share_right(answers, _GOLD), [*mistakes, _percentage(share_right(answers, _GOLD))], case)
         if wrong:
             return wrong
     return None
@@ -176,11 +166,11 @@ def _check_random_at(answer: Any) -> str | None:
         accuracy, usd = number(got[0], "the accuracy"), number(got[1], "the USD")
         want_accuracy, want_usd = random_at(rate, _CHEAP, _STRONG)
         case = f"at a rate of {rate:g}, accuracy {_CHEAP['accuracy']} and {_STRONG['accuracy']}"
-        wrong = _diagnosed(accuracy, want_accuracy, _accuracy_mistakes(rate), case)
+        wrong = diagnosed(accuracy, want_accuracy, [*_accuracy_mistakes(rate), _percentage(want_accuracy)], case)
         if wrong:
             return wrong
         case = f"at a rate of {rate:g}, {_CHEAP['usd']} and {_STRONG['usd']} USD: the cost"
-        wrong = _diagnosed(usd, want_usd, _cost_mistakes(rate), case)
+        wrong = diagnosed(usd, want_usd, _cost_mistakes(rate), case)
         if wrong:
             return wrong
     return None
@@ -249,7 +239,7 @@ def _check_gap_recovered(answer: Any) -> str | None:
             (max(0.0, want), "a cascade worse than the cheap model comes out as 0; leave the result negative, somebody has to see it"),
             (min(1.0, want), "a cascade better than the strong model comes out as 1; leave the result above 1"),
         )
-        wrong = _diagnosed(got, want, mistakes, f"cheap {cheap:g}, strong {strong:g}, cascade {cascade:g}")
+        wrong = diagnosed(got, want, mistakes, f"cheap {cheap:g}, strong {strong:g}, cascade {cascade:g}")
         if wrong:
             return wrong
     return _no_gap(answer)
@@ -315,7 +305,7 @@ def _check_p_value(answer: Any) -> str | None:
                 return f"two arms that never differ: {error}; there is nothing to tell them apart, so p is 1"
             raise
         want = mcnemar_exact(b, c)
-        wrong = _diagnosed(got, want, _p_mistakes(both, b, c, neither), case)
+        wrong = diagnosed(got, want, _p_mistakes(both, b, c, neither), case)
         if wrong:
             return wrong
     return None
