@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workshop_lib.errors import WorkshopError
+from workshop_lib.errors import DataError, WorkshopError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 sandbox_app = typer.Typer(invoke_without_command=True, help="A loopback server that speaks Bedrock Converse and OpenAI chat completions.")
@@ -14,7 +14,7 @@ data_app = typer.Typer(no_args_is_help=True, help="The shipped data: check them,
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(data_app, name="data")
 
-Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same bytes.", min=0)]
 
 
 def main() -> None:
@@ -71,12 +71,12 @@ def run(
     run_all(seed=seed, out=out)
 
 
-@app.command()
-def lab() -> None:
-    """Open the labs in JupyterLab with a sandbox that ends with it."""
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open the labs in JupyterLab with a sandbox that ends with it; further options go to JupyterLab, such as --no-browser --port 8889."""
     from workshop_lib.headless import open_jupyterlab
 
-    raise typer.Exit(open_jupyterlab())
+    raise typer.Exit(open_jupyterlab(context.args))
 
 
 @app.command()
@@ -166,8 +166,11 @@ def synthetic(
     if out is None:
         sys.stdout.writelines(lines)
         return
-    with out.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+    except OSError as error:
+        raise DataError(f"{out} cannot be written ({error.strerror}). Name another file with --out.") from error
 
 
 def _report(problems: list[str]) -> None:

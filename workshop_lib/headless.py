@@ -1,7 +1,10 @@
 """Runs without a notebook open: all five labs and their report, the bake-off, and JupyterLab itself."""
 
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -20,7 +23,9 @@ from workshop_lib.llm import Gateway
 from workshop_lib.paths import OUT, ROOT, STATE
 
 NOTEBOOKS = ROOT / "notebooks"
+QUIET_KERNEL = ["--IPKernelApp.log_level=40"]  # a kernel on loopback TCP warns that it is not encrypted
 _COLUMNS = ["arm", "n", "right", "accuracy", "low", "high", "cost_per_1000", "p50_ms", "escalation_rate", "human_recall", "source"]
+_STOP_S = 30.0
 
 
 class LabError(WorkshopError):
@@ -70,16 +75,34 @@ def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
     return report
 
 
-def open_jupyterlab() -> int:
-    """Open JupyterLab on the labs with a sandbox that ends with it; return its exit status."""
+def open_jupyterlab(options: Sequence[str] = ()) -> int:
+    """Open JupyterLab on the labs with a sandbox that ends with it; `options` go to JupyterLab; return its exit status.
+
+    Ctrl-C stops the server and its kernels in an orderly way, whether it reaches the server too (a terminal) or only this process.
+    """
     settings = open_backend()
     print(f"Backend: {settings.backend}. Stop with Ctrl-C.")
     first = NOTEBOOKS / "01_call_tiers" / "lab.ipynb"
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first.relative_to(ROOT).as_posix()}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container; the server answers on this machine only, and asks for a token
+    server = subprocess.Popen([*command, *options])  # noqa: S603  # our own interpreter, and options the user typed
     try:
-        return subprocess.call(command)  # noqa: S603  # our own interpreter, fixed arguments
+        return server.wait()
     except KeyboardInterrupt:
+        print("\nStopping JupyterLab and its kernels ...")
+        _end(server)
         return 0
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End JupyterLab so that it ends its kernels; kill it if it does not in time, or at the next Ctrl-C."""
+    server.terminate()
+    try:
+        server.wait(_STOP_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        server.kill()
+        server.wait()
 
 
 def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
@@ -89,7 +112,13 @@ def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
     executed = folder / f"{lab.name}.ipynb"
     try:
         papermill.execute_notebook(
-            str(lab / "solution.ipynb"), str(executed), parameters={"SEED": seed}, cwd=str(lab), kernel_name="python3", progress_bar=False
+            str(lab / "solution.ipynb"),
+            str(executed),
+            parameters={"SEED": seed},
+            cwd=str(lab),
+            kernel_name="python3",
+            progress_bar=False,
+            extra_arguments=QUIET_KERNEL,
         )
     except PapermillExecutionError as error:
         raise LabError(f"{lab.name} stopped at cell [{error.exec_count}] with {error.ename}: {error.evalue}. The notebook so far: {_shown(executed)}") from error
@@ -99,10 +128,18 @@ def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
 def _page(notebook: Path) -> Path:
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_notebook_node(nbformat.read(notebook, as_version=4))  # type: ignore[no-untyped-call]
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", mermaid_layout_elk_js_url="")  # type: ignore[no-untyped-call]  # a page must open without a network
+    body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
     page = notebook.with_suffix(".html")
-    page.write_text(body, encoding="utf-8")
+    page.write_text(relinked(body, notebook.parent), encoding="utf-8")
     return page
+
+
+def relinked(html: str, folder: Path) -> str:
+    """Return a lab's page with its links made right for the folder it lies in: labs to the pages beside it, the rest to the checkout."""
+    html = re.sub(r'href="\.\./(\d\d_\w+)/(?:lab|solution)\.ipynb', r'href="\1.html', html)
+    root = Path(os.path.relpath(ROOT, folder)).as_posix()
+    return html.replace('href="../../', f'href="{root}/')
 
 
 def _folder(out: Path | None) -> Path:

@@ -3,9 +3,11 @@
 import ipaddress
 import os
 import re
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,6 +27,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="WORKSHOP_",
         env_file=ROOT / ".env.local",
+        env_file_encoding="utf-8-sig",  # an editor's byte order mark would hide the first variable
         env_ignore_empty=True,  # FOO= in a shell, a compose file or .env.local means unset
         extra="ignore",
         frozen=True,
@@ -93,20 +96,41 @@ def shown(url: str) -> str:
 def _host(url: str) -> str:
     try:
         parts = urlsplit(url)
-        return (parts.hostname or "") if parts.scheme in ("http", "https") else ""
-    except ValueError:  # such as an IPv6 address without its closing bracket
+        usable = parts.scheme in ("http", "https") and parts.port != 0  # reading the port raises if it is none
+        return (parts.hostname or "") if usable else ""
+    except ValueError:  # such as an IPv6 address without its closing bracket, or port 99999
         return ""
 
 
 def load(**overrides: Any) -> Settings:
     """Read and validate the settings; raise SettingsError, one line, naming the variable and the remedy."""
+    in_file = _names_in_file(Path(str(Settings.model_config["env_file"])))
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError(_one_line(error)) from None
+        raise SettingsError(_one_line(error, in_file)) from None
     if settings.backend == "live":
         _check_live(settings)
     return settings
+
+
+def _names_in_file(file: Path) -> set[str]:
+    """Return the variables that .env.local sets; refuse a file that would otherwise be ignored in part, never quoting it: it holds the key."""
+    try:
+        with file.open(encoding="utf-8-sig") as text:
+            bindings = list(parse_stream(text))
+    except FileNotFoundError:
+        return set()
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is not UTF-8. Save it as UTF-8 text with lines such as WORKSHOP_BACKEND=live, or delete it.") from None
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read ({error.strerror}). Make it a file that you may read, or delete it.") from None
+    for binding in bindings:
+        if binding.error or (binding.key is not None and binding.value is None):
+            written = binding.original.string
+            number = binding.original.line + len(written) - len(written.lstrip("\n"))
+            raise SettingsError(f"{file} line {number} is not of the form NAME=value, with quotes in pairs. Correct or delete that line.")
+    return {binding.key for binding in bindings if binding.key and binding.value}
 
 
 def _check_live(settings: Settings) -> None:
@@ -120,10 +144,10 @@ def _check_live(settings: Settings) -> None:
             raise SettingsError(f"WORKSHOP_BACKEND is 'live' but {variable} still points at {shown(url)}. Run: unset {names}")
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, in_file: set[str]) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    variable = _variable(name)
+    variable = _variable(name, in_file)
     reason = first["msg"].removeprefix("Value error, ")
     if not name:
         return f"Settings: {reason}."
@@ -135,10 +159,11 @@ def _one_line(error: ValidationError) -> str:
     return f"{variable} is {value!r}: {reason}. Correct it in your environment or in .env.local."
 
 
-def _variable(name: str) -> str:
+def _variable(name: str, in_file: set[str]) -> str:
     """Return the variable a setting came from: the region may come from any of three."""
     field = Settings.model_fields.get(name)
     alias = field.validation_alias if field is not None else name
     if isinstance(alias, AliasChoices) or alias == REGION_VARIABLES[0]:
-        return next((variable for variable in REGION_VARIABLES if os.environ.get(variable)), REGION_VARIABLES[0])
+        given = [variable for variable in REGION_VARIABLES if os.environ.get(variable)]
+        return next(iter([*given, *(variable for variable in REGION_VARIABLES if variable in in_file)]), REGION_VARIABLES[0])
     return alias if isinstance(alias, str) and alias.isupper() else f"WORKSHOP_{name.upper()}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import ValidationError
+
 from workshop_lib.backend import open_backend
 from workshop_lib.bulk import line, triage
 from workshop_lib.cascade import Policy, Trace, documented, published, walk
@@ -25,9 +27,19 @@ def policy_named(name: str) -> Policy:
 
 def triage_one(text: str, subject: str, policy: str) -> str:
     """Return the story of one ticket's walk: every tier asked, why it went on, the decision and the bill."""
-    ticket = Ticket(id="T-1", subject=subject, body=text)
+    ticket = _ticket(text, subject)
     trace = walk(TRIAGE, ticket, policy_named(policy), Gateway(open_backend()))
     return "\n".join([*_steps(trace), _verdict(trace)])
+
+
+def _ticket(text: str, subject: str) -> Ticket:
+    if not text.strip():
+        raise DataError('The ticket has no text. Give it between quotes: workshop triage "Two payments for one invoice"')
+    try:
+        return Ticket(id="T-1", subject=subject, body=text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"The ticket's {first['loc'][0]} is refused: {first['msg']}. Shorten it and try again.") from None
 
 
 def _steps(trace: Trace[RoutingDecision]) -> list[str]:
@@ -74,6 +86,8 @@ def bulk_file(source: Path, out: Path, policy: str, concurrency: int) -> BulkSum
     """Route a file of tickets to NDJSON, writing rows as tickets finish; raise DataError for a broken file before any call."""
     tickets = read_tickets(source).tickets
     chosen = policy_named(policy)
+    if out.exists() and out.samefile(source):
+        raise DataError(f"{out} is the file of tickets itself. Name another file with --out, so that the tickets are kept.")
     settings = open_backend(max_connections=max(64, concurrency))
     try:
         with out.open("w", encoding="utf-8") as file:

@@ -56,3 +56,10 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambd
 def test_what_was_written_is_read_back(fields: dict[str, object], prose: str) -> None:
     """Without it braces or quotes inside strings could end the object early."""
     assert json_object(prose + json.dumps(fields) + prose) == fields
+
+
+def test_two_objects_that_differ_are_no_answer() -> None:
+    """Without it the first of two contradicting answers would be taken for what the model meant."""
+    with pytest.raises(InvalidAnswer, match="two different JSON objects"):
+        json_object('{"answer": "4"} or rather {"answer": "5"}')
+    assert json_object('{"answer": "4"}, that is {"answer": "4"}') == {"answer": "4"}

@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 from tools.course.model import Course, Lab
 from tools.course.sanitise import plain
 from workshop_lib.errors import WorkshopError
+from workshop_lib.headless import QUIET_KERNEL
 
 CELL_TIMEOUT_S = 180
 _FIXED = {
@@ -78,7 +79,7 @@ def run(lab: Lab, version: str, made: NotebookNode, env: Mapping[str, str], scra
         timeout=CELL_TIMEOUT_S,
         startup_timeout=120,
         record_timing=False,
-        extra_arguments=["--IPKernelApp.log_level=40"],  # a kernel on loopback TCP warns that it is not encrypted
+        extra_arguments=QUIET_KERNEL,
         resources={"metadata": {"path": str(lab.folder)}},
         on_cell_start=lambda cell, cell_index: started.append(cell.id),
     )

@@ -10,18 +10,28 @@ _LONGEST = 20_000
 
 
 def json_object(text: str) -> Mapping[str, Any]:
-    """Return the first JSON object in a text (bare, fenced or within prose); raise InvalidAnswer if there is none."""
+    """Return the JSON object in a text (bare, fenced or within prose); raise InvalidAnswer if there is none, or two that differ."""
+    found = _objects(text[:_LONGEST])
+    if not found:
+        raise InvalidAnswer(f"no JSON object in the reply, which begins {text[:60]!r}")
+    said = [some for some in found if some] or found  # an empty pair of braces says nothing
+    if any(other != said[0] for other in said):
+        raise InvalidAnswer("two different JSON objects in one reply, so it is not clear which is the answer")
+    return said[0]
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
     decoder = json.JSONDecoder()
-    text = text[:_LONGEST]
+    found: list[dict[str, Any]] = []
     start = text.find("{")
     while start != -1:
+        end = start + 1
         try:
-            found, _ = decoder.raw_decode(text, start)
+            value, end = decoder.raw_decode(text, start)
+            found.append(value)
         except RecursionError:
             break
         except ValueError:  # not JSON here, or a number of thousands of digits
-            start = text.find("{", start + 1)
-            continue
-        if isinstance(found, dict):
-            return found
-    raise InvalidAnswer(f"no JSON object in the reply, which begins {text[:60]!r}")
+            pass
+        start = text.find("{", end)
+    return found

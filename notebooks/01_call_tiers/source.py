@@ -1,0 +1,645 @@
+# %% [markdown] id="title"
+# # Call three tiers and read the bill
+#
+# You send one question to three models and one ticket to two, a model name apart, and work out what each call cost.
+#
+# **Time:** 30 minutes alone, 35 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Cost live:** about 0.05 USD on Amazon Bedrock; NVIDIA NIM prints no token price.
+#
+# A *tier* is one model in a row from cheap to dear. This course answers most requests with the cheap one. Before you can say whether
+# that pays, you have to know what a call costs. That is this lab.
+
+# %% [markdown] id="objectives"
+# ## What you will be able to do
+#
+# 1. **Compute** the cost of one call from its usage and the price of each direction (Exercise 1).
+# 2. **Read** a decision from a Converse response, whether it came as a tool call or as text (Exercise 2).
+# 3. **Measure** how many more tokens one tier counts for the same prompt (Exercise 3).
+# 4. **Turn** the cost of a call into a monthly bill at your volume (Exercise 4).
+# 5. **Bill** calls that did not report their usage, without calling the missing part zero (Exercise 5, stretch).
+
+# %% [markdown] id="prerequisites"
+# | you need | why | enough is |
+# |---|---|---|
+# | Python functions and dictionaries | you write five short functions | you can read `row["usage"]["inputTokens"]` |
+# | what a token is | models charge by the token | a piece of a word, about four letters of English |
+# | a cloud account | not needed | everything here runs against a server on this machine, the *sandbox* |
+#
+# The clients are real: the `openai` and `boto3` packages, unchanged. Only the address they call differs from a live run.
+
+# %% [markdown] id="instructor-open" tags=["instructor"]
+# minutes: 3
+# section: Opening
+# say: Nobody needs an account today. The clients are the real ones, the models are stand-ins, and every number says where it came from.
+# show: The first cell's cost line, then the line that open_lab prints.
+# ask: Who has seen a model's bill before reading the code that caused it?
+
+# %% id="parameters" tags=["parameters"]
+SEED: int = 0  # the sandbox's seed; the same seed gives the same answers
+LIMIT: int = 20  # how many sample tickets to send to Nano, 1 to 20
+CALLS_PER_DAY: int = 10000  # the volume of the monthly bill; put in your own
+
+# %% id="setup"
+import json
+from statistics import mean
+
+import pandas as pd
+from botocore.exceptions import ClientError
+
+from workshop_lib import catalog
+from workshop_lib.evaluation.arms import text_table
+from workshop_lib.evaluation.labels import load_questions, load_tickets
+from workshop_lib.lab import open_lab
+from workshop_lib.llm import Request
+
+lab = open_lab("01_call_tiers", seed=SEED)
+HERE = lab.settings.backend  # where the numbers of your own calls come from
+
+# %% [markdown] id="win"
+# ## The result first
+#
+# One question, three tiers, three calls. The question needs three steps of arithmetic.
+
+# %% id="win-question"
+asked = next(entry for entry in load_questions("calibration") if entry.question.id == "QC-040")
+question = asked.question.question
+print(question)
+print("Right answer:", asked.answer)
+
+# %% id="win-calls"
+TIERS = ("nim-8b", "nim-70b", "nim-253b")
+replies = {tier: lab.ask(tier, Request(prompt=question, max_tokens=120)) for tier in TIERS}
+
+rows = []
+for tier, reply in replies.items():
+    answer = (reply.text.splitlines() or ["(nothing)"])[0][:40]
+    row = {"tier": tier, "answer": answer, "right": asked.equivalence.accepts(answer, asked.answer)}
+    rows.append(row | {"cost_usd": reply.cost.usd, "latency_ms": reply.latency_ms, "source": reply.source})
+print(text_table(pd.DataFrame(rows), {"cost_usd": 8}))
+
+# %% id="win-sentence"
+cheap, dear = replies[TIERS[0]].cost.usd, replies[TIERS[-1]].cost.usd
+print(f"{TIERS[-1]} cost {dear / cheap:.0f} times as much as {TIERS[0]} for the same question.")
+print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no tier'}.")
+
+# %% [markdown] id="win-labels"
+# Read the `source` column before anything else. **sandbox** means: small programs on this machine answered in place of the models. They
+# make real mistakes, but their own. So a row says how *the stand-in for* a tier did, never how good the vendor's model is. Tokens and
+# latency are modelled too. The prices are not: they come from a dated table, which you will open in a minute.
+#
+# Now take it apart: one call, its usage, its price.
+
+# %% [markdown] id="instructor-win" tags=["instructor"]
+# minutes: 2
+# section: The result first
+# say: Three calls, one string changed. The answers differ, and so do the bills. The rest of the lab is about the second difference.
+# show: The table, column by column; stay on the column source.
+# ask: Which of these columns would change on a live run? (All but the prices behind cost_usd.)
+
+# %% [markdown] id="openai"
+# ## One endpoint, a `model=` string apart
+#
+# `lab.ask` hides the client. Here is the call itself, with the plain `openai` client that talks to NVIDIA NIM in a live run. To call
+# another tier, change the string and nothing else. (`nim-8b` is the short name in this course's model table; the server wants the full id.)
+
+# %% id="openai-call"
+completion = lab.openai.chat.completions.create(
+    model="meta/llama-3.1-8b-instruct",
+    messages=[{"role": "user", "content": question}],
+    max_tokens=120,
+)
+print(completion.choices[0].message.content)
+print()
+print(completion.usage.model_dump_json(indent=1, exclude_none=True))
+print("A cost field?", getattr(completion.usage, "cost", "no"))
+
+# %% [markdown] id="openai-usage"
+# The reply says how many tokens went in and came out. It does not say what they cost: no cost field is part of this interface. You
+# multiply yourself, so you need a price for each direction.
+
+# %% id="openai-all"
+completions = {}
+for tier in TIERS:
+    completions[tier] = lab.openai.chat.completions.create(
+        model=catalog.model(tier).id, messages=[{"role": "user", "content": question}], max_tokens=120
+    )
+    usage = completions[tier].usage
+    print(f"{tier:8}  {usage.prompt_tokens:3} tokens in, {usage.completion_tokens:3} out")
+
+# %% [markdown] id="predict-price"
+# ## The price of each direction
+#
+# **Predict first.** How many times as much does a token cost on its way *out* of Claude Sonnet as on its way *in*? Write your guess over
+# the dots. Leave them and everything still runs.
+
+# %% id="predict-price-guess"
+my_guess_out_over_in = ...
+
+# %% id="prices"
+rows = []
+for key, model in catalog.models().items():
+    price = model.price
+    row = {"tier": key, "where": model.provider, "in": price.input, "out": price.output}
+    rows.append(row | {"out/in": price.output / price.input, "price is": price.basis})
+price_table = pd.DataFrame(rows)
+print("USD per million tokens")
+print(text_table(price_table, {"in": 3, "out": 3, "out/in": 1}))
+
+# %% id="prices-read"
+bedrock = price_table[price_table["where"] == "bedrock"]["out/in"]
+sonnet_price = catalog.model("sonnet").price
+print("Your guess for Sonnet:", "none yet" if my_guess_out_over_in is ... else my_guess_out_over_in)
+print(f"The table for Sonnet: {sonnet_price.output / sonnet_price.input:.1f}")
+print(f"On Bedrock an output token costs {bedrock.min():.1f} to {bedrock.max():.1f} times an input token.\n")
+for key in ("sonnet", "nim-8b", "nim-253b"):
+    price = catalog.model(key).price
+    print(f"{key}: {price.basis} price, checked {price.checked_on}, from {price.source}")
+
+# %% [markdown] id="prices-proxy"
+# Two kinds of price stand in that table. A **list** price is printed by the provider. NIM prints no token price for its models, so those
+# rows hold a **proxy**: what another host charges for the same weights. A proxy is good for comparing tiers and for this lab. It is not
+# what you would pay. Replace it in `data/models.toml` by your own figure, such as GPU hours divided by tokens served.
+
+# %% [markdown] id="instructor-prices" tags=["instructor"]
+# minutes: 2
+# section: The price of each direction
+# say: Two prices a model, one for each direction, and output is the dear one. Prices are data with a source and a day, never constants in the code.
+# show: The column out/in, then the three lines with their sources.
+# ask: What would a proxy price do to a business case? (It can rank tiers. It cannot promise a saving.)
+# cut: Run the cells up to Exercise 1 in one go and talk about the table only.
+
+# %% [markdown] id="ex1-header"
+# ## Exercise 1 · 4 minutes · core · What one call costs
+#
+# Write `call_usd`. It gets the tokens of one call and a price with two numbers, `price.input` and `price.output`, in USD per **million**
+# tokens. It returns USD.
+#
+# Stuck? Run `lab.hint("ex1")`, again for the next hint. A wrong answer does not stop you: the check says what is wrong and hands you the
+# reference to go on with.
+
+# %% id="ex1" tags=["exercise"]
+def call_usd(input_tokens, output_tokens, price):
+    # <solution>
+    return (input_tokens * price.input + output_tokens * price.output) / 1_000_000
+    # </solution>
+
+# %% id="ex1-check"
+call_usd = lab.check("ex1", call_usd)
+
+# %% [markdown] id="ex1-why" tags=["solution-only"]
+# **Why not one blended price per 1,000 tokens?** Because the mix of input and output differs between tiers and prompts, and output is
+# the dear direction. **Why not guess tokens from the length of the text?** A published comparison did that first. With the tokens that the
+# service reported, the same 30 tickets cost about five times as much (published, [how the tables differ](../../data/published/README.md)).
+
+# %% [markdown] id="ex1-after"
+# Price the three calls from before with it. The library's gateway, `lab.ask`, has priced the same calls already.
+
+# %% id="ex1-use"
+print(f"Tokens: {HERE}. Prices: proxy.")
+for tier, done in completions.items():
+    usd = call_usd(done.usage.prompt_tokens, done.usage.completion_tokens, catalog.model(tier).price)
+    same = abs(usd - replies[tier].cost.usd) < 1e-12
+    print(f"{tier:8}  {usd:.8f} USD by call_usd, {'the same' if same else 'not the same'} by lab.ask")
+
+# %% [markdown] id="tickets"
+# ## One ticket, two tiers on Bedrock
+#
+# A question has a short answer. A support ticket needs a *decision*: category, priority, whether a person must look. You want fields and
+# not prose. The portable way to get them is a **forced tool**: you describe a tool, name it in `toolChoice`, and the model has to call it.
+# Its arguments are the answer.
+
+# %% id="tickets-load"
+from workshop_lib.tasks.triage import SYSTEM, TOOL, prompt
+
+samples = {entry.ticket.id: entry.ticket for entry in load_tickets("samples")}
+ticket = samples["S-13"]
+print(prompt(ticket))
+print()
+for name, field in TOOL.schema["properties"].items():
+    print(f"{name:12} {', '.join(field.get('enum', [field['type']]))}")
+
+# %% id="converse"
+def converse_arguments(tier, ticket):
+    spec = {"name": TOOL.name, "description": TOOL.description, "inputSchema": {"json": TOOL.schema}}
+    return {
+        "modelId": catalog.model(tier).id,
+        "system": [{"text": SYSTEM}],
+        "messages": [{"role": "user", "content": [{"text": prompt(ticket)}]}],
+        "inferenceConfig": {"maxTokens": 300, "temperature": 0.0},
+        "toolConfig": {"tools": [{"toolSpec": spec}], "toolChoice": {"tool": {"name": TOOL.name}}},
+    }
+
+# %% id="converse-call"
+for tier in ("nano", "sonnet"):
+    response = lab.bedrock.converse(**converse_arguments(tier, ticket))
+    usage, latency_ms = response["usage"], response["metrics"]["latencyMs"]
+    print(f"{tier:6}  {usage['inputTokens']} tokens in, {usage['outputTokens']} out, {latency_ms} ms ({HERE})")
+
+# %% [markdown] id="raw"
+# Again a string apart: only `modelId` changed. Look at a whole response once. Your code will have to find its way through it.
+
+# %% id="raw-response"
+response = lab.bedrock.converse(**converse_arguments("nano", ticket))
+print(json.dumps({name: part for name, part in response.items() if name != "ResponseMetadata"}, indent=1))
+
+# %% [markdown] id="instructor-converse" tags=["instructor"]
+# minutes: 3
+# section: One ticket, two tiers on Bedrock
+# say: The answer sits in a list of blocks. Today the list has one block. Nothing promises that it always will.
+# show: toolChoice in the request, then content and toolUse in the response, then usage and stopReason.
+# ask: You force the tool. What can still come back? Collect guesses, then run the next cells.
+
+# %% [markdown] id="predict-text"
+# ## Forced is not obeyed
+#
+# **Predict first.** The tool is forced. Of the sample tickets sent to the stand-in for Nano, how many replies come back *without* a tool
+# call? Write a number over the dots.
+
+# %% id="predict-text-guess"
+my_guess_in_text = ...
+
+# %% id="samples"
+tickets = list(samples.values())[:LIMIT]
+nano = {ticket.id: lab.bedrock.converse(**converse_arguments("nano", ticket)) for ticket in tickets}
+
+
+def has_tool_call(response):
+    return any("toolUse" in block for block in response["output"]["message"]["content"])
+
+
+in_text = [ticket_id for ticket_id, response in nano.items() if not has_tool_call(response)]
+print("Your guess:", "none yet" if my_guess_in_text is ... else my_guess_in_text)
+print(f"Replies without a tool call: {len(in_text)} of {len(nano)} ({HERE})")
+
+# %% id="samples-show"
+for ticket_id in in_text[:1]:
+    response = nano[ticket_id]
+    print(f"{ticket_id} ended with {response['stopReason']}:\n")
+    print(response["output"]["message"]["content"][0]["text"])
+if not in_text:
+    print("None with this seed and limit. The check of Exercise 2 brings one of its own.")
+
+# %% [markdown] id="samples-explain"
+# The stand-in for Nano does this on purpose, on average in one reply of eight, because small models on the real service do it too. (The
+# share is made up; that it happens is not.) Such a reply is an answer in the wrong envelope, and it was charged. Throw it away and ask
+# again, and you pay twice.
+
+# %% [markdown] id="ex2-header"
+# ## Exercise 2 · 6 minutes · core · Read the decision, however it came
+#
+# Write `read_decision(response, ticket_id)`. It returns the decision as a dictionary:
+#
+# - the arguments of the first tool call, in whichever block it stands;
+# - if there is none, the JSON object in the text. `json_object(text)` finds it, also inside prose or a code fence;
+# - always with *your* `ticket_id`, whatever the model wrote there.
+#
+# Hints: `lab.hint("ex2")`.
+
+# %% id="ex2" tags=["exercise"]
+from workshop_lib.llm.parsing import json_object
+
+
+def read_decision(response, ticket_id):
+    blocks = response["output"]["message"]["content"]
+    # <solution>
+    for block in blocks:
+        if "toolUse" in block:
+            return {**block["toolUse"]["input"], "ticket_id": ticket_id}
+    text = "".join(block.get("text", "") for block in blocks)
+    return {**json_object(text), "ticket_id": ticket_id}
+    # </solution>
+
+# %% id="ex2-check"
+read_decision = lab.check("ex2", read_decision)
+
+# %% [markdown] id="ex2-why" tags=["solution-only"]
+# **Why not ask again until a tool call comes?** Because the answer is already there and paid for, and at temperature 0 the same request
+# tends to get the same reply. **Why not trust the model's `ticket_id`?** Because you know the id, and a model that copies it wrongly, or
+# copies one that a customer wrote into the ticket, would file the decision under somebody else's ticket.
+
+# %% id="ex2-use"
+from workshop_lib.llm import InvalidAnswer
+
+decisions, unreadable = {}, []
+for ticket_id, response in nano.items():
+    try:
+        decisions[ticket_id] = read_decision(response, ticket_id)
+    except InvalidAnswer:
+        unreadable.append(ticket_id)
+print(f"Read: {len(decisions)} of {len(nano)}, of which {len(set(in_text) & set(decisions))} from text.")
+print(f"Unreadable: {', '.join(unreadable) or 'none'}.")
+print(text_table(pd.DataFrame(list(decisions.values())[:5], columns=["ticket_id", "category", "priority", "needs_human"])))
+
+# %% id="ex2-doubt"
+allowed = TOOL.schema["properties"]["category"]["enum"]
+doubtful = 0
+for ticket_id, decision in decisions.items():
+    missing = sorted(set(TOOL.schema["required"]) - set(decision))
+    if missing or decision["category"] not in allowed:
+        doubtful += 1
+        print(f"{ticket_id}: missing {', '.join(missing) or 'nothing'}; category {decision.get('category')!r}")
+print(f"{doubtful} of {len(decisions)} decisions lack a field or name a category that was not offered ({HERE}).")
+
+# %% [markdown] id="ex2-after"
+# Read is not the same as *valid*. The schema named eight categories and required every field; a small model may still leave a field out or
+# invent a value. Lab 02 refuses such answers, and still charges them.
+
+# %% [markdown] id="refusals"
+# ## Three requests, two refusals
+#
+# Some requests work on one tier and fail on the next. Two cases cost people an afternoon each. Both are caught here and printed as one line.
+
+# %% id="refusals-run"
+def attempt(what, **changed):
+    try:
+        lab.bedrock.converse(**{**converse_arguments("opus", ticket), **changed})
+        print(f"{what}: answered")
+    except ClientError as error:
+        print(f"{what}: {error.response['Error']['Code']}: {error.response['Error']['Message']}")
+
+
+attempt("Opus with temperature")
+attempt("Opus without temperature", inferenceConfig={"maxTokens": 300})
+attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("us."))
+
+# %% [markdown] id="refusals-explain"
+# - Opus 4.7 takes no `temperature`, not even 0. Whether a model takes it is a fact of the model, so it stands in the model table.
+# - The Claude models are called through an **inference profile**, the id with `us.` in front. The bare id is known, and refused.
+#
+# Neither is worth a retry: the same request would be refused again. `lab.ask("opus", ...)` reads the table and leaves the temperature out.
+
+# %% [markdown] id="instructor-refusals" tags=["instructor"]
+# minutes: 2
+# section: Three requests, two refusals
+# say: Both errors are about the request, so both are final. Retrying them is the commonest way to waste a quota.
+# show: The two error codes; they are the same, ValidationException.
+# ask: Where should the knowledge "this model takes no temperature" live? (In one table, not in ten call sites.)
+# cut: Run the cell, read the two refusals aloud, go on.
+
+# %% [markdown] id="predict-tokens"
+# ## Same prompt, other count
+#
+# **Predict first.** You send Sonnet the very same system text, tool and ticket as Nano. How many *percent* more input tokens does it
+# report? Write a number over the dots.
+
+# %% id="predict-tokens-guess"
+my_guess_percent = ...
+
+# %% id="tokens-measure"
+few = tickets[:5]
+measured = {("nano", HERE): [nano[ticket.id]["usage"] for ticket in few]}
+for tier in ("super", "sonnet"):
+    measured[tier, HERE] = [lab.bedrock.converse(**converse_arguments(tier, ticket))["usage"] for ticket in few]
+
+for (tier, source), usages in measured.items():
+    print(f"{tier:6}  input tokens: {[usage['inputTokens'] for usage in usages]} ({source})")
+
+# %% [markdown] id="ex3-header"
+# ## Exercise 3 · 4 minutes · core · How many more tokens
+#
+# Write `input_ratio(small, large)`. Both are lists of usages, as Converse reports them, for the same prompts in the same order:
+# `{"inputTokens": 561, "outputTokens": 66, "totalTokens": 627}`. Return how many times as many input tokens the large model counted, over
+# all prompts together: 1.5 means half as many again.
+#
+# Hints: `lab.hint("ex3")`.
+
+# %% id="ex3" tags=["exercise"]
+def input_ratio(small, large):
+    # <solution>
+    return sum(usage["inputTokens"] for usage in large) / sum(usage["inputTokens"] for usage in small)
+    # </solution>
+
+# %% id="ex3-check"
+input_ratio = lab.check("ex3", input_ratio)
+
+# %% [markdown] id="ex3-why" tags=["solution-only"]
+# **Why not the mean of the ratios?** Because you pay for the sum of the tokens. A mean of ratios lets a ten-token prompt weigh as much as
+# a thousand-token one. **Why not `totalTokens`?** Because the output is each model's own; only the input was the same.
+
+# %% [markdown] id="ex3-after"
+# Use it twice: on your own calls, and on what two models reported on Amazon Bedrock on 2026-08-31 for 150 tickets. Those replies are stored
+# with this course.
+
+# %% id="tokens-recorded"
+from workshop_lib.evaluation.recorded import recorded
+
+rows_150 = recorded()
+for tier in ("nano", "sonnet"):
+    columns = {f"{tier}_input_tokens": "inputTokens", f"{tier}_output_tokens": "outputTokens"}
+    measured[tier, "recorded"] = rows_150[list(columns)].rename(columns=columns).to_dict("records")
+
+# %% id="tokens-ratio"
+ratio_here = input_ratio(measured["nano", HERE], measured["sonnet", HERE])
+ratio_recorded = input_ratio(measured["nano", "recorded"], measured["sonnet", "recorded"])
+print("Your guess:", "none yet" if my_guess_percent is ... else f"{my_guess_percent} % more")
+print("Input tokens of Sonnet against Nano:")
+print(f"  {HERE}, {len(few)} tickets: {ratio_here:.2f} times, {ratio_here - 1:.0%} more")
+print(f"  recorded (Bedrock, 2026-08-31), {len(rows_150)} tickets: {ratio_recorded:.2f} times, {ratio_recorded - 1:.0%} more")
+
+# %% [markdown] id="tokens-explain"
+# The recorded figure is the evidence. Likely reasons: Claude cuts text into tokens of its own, and wraps a tool in a longer preamble. The
+# sandbox's figure is *set* from that recording, so its agreement proves nothing. It only keeps your bills here realistic.
+#
+# What goes wrong if you count once, on Nano, and price both tiers with that count?
+
+# %% id="tokens-reused"
+sonnet_price = catalog.model("sonnet").price
+own, borrowed = [], []
+for small, large in zip(measured["nano", "recorded"], measured["sonnet", "recorded"], strict=True):
+    own.append(call_usd(large["inputTokens"], large["outputTokens"], sonnet_price))
+    borrowed.append(call_usd(small["inputTokens"], large["outputTokens"], sonnet_price))
+print("Sonnet, USD per 1,000 tickets (recorded tokens, list price):")
+print(f"  with Nano's input count  {1000 * mean(borrowed):.2f}")
+print(f"  with its own count       {1000 * mean(own):.2f}")
+print(f"The borrowed count makes the bill {1 - mean(borrowed) / mean(own):.0%} too low.")
+
+# %% [markdown] id="tokens-rule"
+# So take each tier's usage from its own replies, and never reuse one tier's count for another.
+
+# %% [markdown] id="instructor-tokens" tags=["instructor"]
+# minutes: 2
+# section: Same prompt, other count
+# say: A token is not a unit like a gram. Each family of models has its own. Compare dollars, never tokens.
+# show: The recorded ratio first, then the sandbox's, and say why only one of the two is evidence.
+# ask: Your colleague counts tokens with one tokenizer for all tiers. What is wrong with the spreadsheet?
+
+# %% [markdown] id="ex4-header"
+# ## Exercise 4 · 3 minutes · core · What a month costs
+#
+# Write `monthly_usd(usd_per_call, calls_per_day)`: USD per month of 30 days. Think of a cheap call before you round anything.
+#
+# Hints: `lab.hint("ex4")`.
+
+# %% id="ex4" tags=["exercise"]
+def monthly_usd(usd_per_call, calls_per_day):
+    # <solution>
+    return usd_per_call * calls_per_day * 30
+    # </solution>
+
+# %% id="ex4-check"
+monthly_usd = lab.check("ex4", monthly_usd)
+
+# %% [markdown] id="ex4-why" tags=["solution-only"]
+# **Why not round the call to cents first?** Because a cheap call costs a small part of a cent: rounded, it is free, and a free call
+# times any volume is free. Money is rounded once, where it is printed.
+
+# %% [markdown] id="month"
+# **Change it.** Put your own volume in place of `CALLS_PER_DAY` and run the cell again. At which volume does the difference between the
+# tiers pay for an engineer's day?
+
+# %% id="month-table"
+calls_per_day = CALLS_PER_DAY
+
+rows = []
+for (tier, source), usages in measured.items():
+    tokens_in, tokens_out = (mean(usage[key] for usage in usages) for key in ("inputTokens", "outputTokens"))
+    usd = call_usd(tokens_in, tokens_out, catalog.model(tier).price)
+    row = {"tier": tier, "tokens from": source, "tickets": len(usages), "in": tokens_in, "out": tokens_out}
+    rows.append(row | {"usd_per_1000": 1000 * usd, "usd_a_month": monthly_usd(usd, calls_per_day)})
+bills = pd.DataFrame(rows)
+print(f"{calls_per_day:,} tickets a day, list prices")
+print(text_table(bills, {"in": 0, "out": 0, "usd_per_1000": 2, "usd_a_month": 2}))
+
+# %% id="month-sentence"
+usd = bills.set_index(["tier", "tokens from"])["usd_per_1000"]
+for source in bills["tokens from"].unique():
+    print(f"{source}: a ticket costs {usd['sonnet', source] / usd['nano', source]:.0f} times as much on Sonnet as on Nano")
+
+# %% [markdown] id="month-explain"
+# The columns `in` and `out` say why the sources differ: the recorded tickets were sent with another prompt and drew other answers. Nobody
+# recorded Super. What the sources share is the distance between Nano and Sonnet, and a cascade lives on that distance. Which direction makes
+# it?
+
+# %% id="month-parts"
+parts = []
+for row in bills[bills["tokens from"] == "recorded"].to_dict("records"):
+    price = catalog.model(row["tier"]).price
+    into, out = 1000 * call_usd(row["in"], 0, price), 1000 * call_usd(0, row["out"], price)
+    shares = {"out_share_of_tokens": row["out"] / (row["in"] + row["out"]), "out_share_of_bill": out / (into + out)}
+    parts.append({"tier": row["tier"], "input_usd": into, "output_usd": out, **shares})
+parts = pd.DataFrame(parts)
+
+nano_bill, sonnet_bill = parts["input_usd"] + parts["output_usd"]
+sonnet_parts = parts.iloc[1]
+caption = (
+    f"1,000 tickets (recorded tokens, list prices) cost {nano_bill:.2f} USD on Nano and {sonnet_bill:.2f} USD on Sonnet. "
+    f"Output is {sonnet_parts['out_share_of_tokens']:.0%} of Sonnet's tokens and {sonnet_parts['out_share_of_bill']:.0%} of its bill."
+)
+
+# %% id="month-figure"
+from workshop_lib.evaluation.figures import COLOURS, HATCHES, figure
+
+
+def draw(axes):
+    axes.barh(parts["tier"], parts["input_usd"], color=COLOURS[5], edgecolor="black")
+    style = {"color": COLOURS[1], "edgecolor": "black", "hatch": HATCHES[1]}
+    axes.barh(parts["tier"], parts["output_usd"], left=parts["input_usd"], **style)
+    for place, total in enumerate((nano_bill, sonnet_bill)):
+        axes.text(total + 0.1, place, f"{total:.2f} USD", va="center")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+    axes.text(sonnet_parts["input_usd"] / 2, 1, "input", ha="center", va="center", bbox=box)
+    axes.text(sonnet_parts["input_usd"] + sonnet_parts["output_usd"] / 2, 1, "output", ha="center", va="center", bbox=box)
+    axes.set(xlim=(0, 1.25 * sonnet_bill), xlabel="USD per 1,000 tickets")
+
+
+figure(draw, title="What 1,000 tickets cost, by direction", caption=caption, table=parts, size=(6.4, 2.8))
+
+# %% [markdown] id="month-after"
+# A small share of the tokens makes a large share of the bill. That is the price of the output direction. Asking for shorter answers saves
+# more than the token count suggests.
+
+# %% [markdown] id="instructor-month" tags=["instructor"]
+# minutes: 2
+# section: What a month costs
+# say: Count dollars by direction. A shorter answer saves in the dear direction, a shorter prompt in the cheap one.
+# show: The figure, then the two shares in its caption.
+# ask: Name your own volume. Change calls_per_day and read out your bill.
+
+# %% [markdown] id="ex5-header"
+# ## Exercise 5 · 5 minutes · stretch · When usage is missing
+#
+# A stream that was cut, a timeout, a server that leaves counts out: sometimes there is no usage, and you are still charged. Write
+# `bill(usages, price)`. Return two things: the USD you *know*, and `True` only if that is all. A usage may be `None` or lack a count.
+# Such a call adds nothing and makes the bill incomplete. Your `call_usd` may help.
+#
+# Hints: `lab.hint("ex5")`.
+
+# %% id="ex5" tags=["exercise"]
+def bill(usages, price):
+    # <solution>
+    usd, complete = 0.0, True
+    for usage in usages:
+        if usage is None or "inputTokens" not in usage or "outputTokens" not in usage:
+            complete = False
+        else:
+            usd += call_usd(usage["inputTokens"], usage["outputTokens"], price)
+    return usd, complete
+    # </solution>
+
+# %% id="ex5-check"
+bill = lab.check("ex5", bill)
+
+# %% [markdown] id="ex5-why" tags=["solution-only"]
+# **Why not count a missing usage as zero?** Because the sum would look exact and be too low, and the most broken tier would look the
+# cheapest. "At least 0.42 USD" is a true statement; "0.42 USD" is not. The library keeps both parts together in `Cost(usd, complete)`.
+
+# %% id="ex5-use"
+from workshop_lib.llm import price as library_price
+
+usages = [*measured["sonnet", HERE], None]
+usd, complete = bill(usages, sonnet_price)
+print(f"{len(usages)} calls, one without usage: {'' if complete else 'at least '}{usd:.6f} USD")
+print("The library says of a call without usage:", library_price(catalog.model("sonnet"), None))
+
+# %% [markdown] id="takeaways"
+# ## What to remember
+#
+# - Another tier is another model string. What differs is the bill, and the small print of the request.
+# - Cost is input tokens times the input price plus output tokens times the output price. On Bedrock, output is the dear direction.
+# - Every tier counts its own tokens. Take usage from each reply, and compare dollars.
+# - A forced tool is not a promise. Read every block, then the text, and keep your own ticket id.
+# - A number has a source: sandbox, recorded, published. A price does too: list or proxy. Missing usage is unknown, never zero.
+
+# %% [markdown] id="recall"
+# ## Can you still say it?
+#
+# <details><summary>1. Which two numbers of a reply do you need for its cost, and why not their sum?</summary>
+# Input and output tokens. Each direction has its own price, so their sum has none.
+# </details>
+#
+# <details><summary>2. The tool is forced, the reply is text. What do you do, and who pays?</summary>
+# Look for the JSON object in the text and use it. The reply was charged either way.
+# </details>
+#
+# <details><summary>3. From before this lab: what is a token, and why can two models count one text differently?</summary>
+# A piece of text, often part of a word. Each family of models cuts text in its own way, and wraps tools in its own preamble.
+# </details>
+
+# %% [markdown] id="instructor-close" tags=["instructor"]
+# minutes: 2
+# section: Close
+# say: You can now price any call. Next: can you believe what the cheap tier says about itself?
+# ask: The three recall questions, books closed.
+
+# %% [markdown] id="playground"
+# ## Playground
+#
+# Your own ticket, two tiers. Change the text and run the cell again. Make it short, angry, German, or two problems at once.
+
+# %% id="playground-run"
+from workshop_lib.tasks import Ticket
+
+body = "Since this morning the export button is missing for our whole team. We need the report by noon."
+mine = Ticket(id="MINE-1", subject="Export is gone", body=body)
+for tier in ("nano", "sonnet"):
+    response = lab.bedrock.converse(**converse_arguments(tier, mine))
+    decision, usage = read_decision(response, mine.id), response["usage"]
+    usd = call_usd(usage["inputTokens"], usage["outputTokens"], catalog.model(tier).price)
+    shown = ", ".join(f"{name} {decision.get(name)}" for name in ("category", "priority", "confidence"))
+    print(f"{tier:6}  {shown}, {usd:.6f} USD ({HERE})")
+
+# %% [markdown] id="next"
+# ## What next
+#
+# Each decision carries a confidence. A cascade would act on it: trust the cheap answer if it is sure, else ask the dear
+# one. Lab 02, `02_confidence`, asks whether that number means anything.

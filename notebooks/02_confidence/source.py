@@ -1,0 +1,725 @@
+# %% [markdown] id="title"
+# # Find out whether a model's confidence is worth anything
+#
+# You ask models how sure they are, refuse what is not a valid rating, and measure whether "sure" means "right".
+#
+# **Time:** 30 minutes alone, 30 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Cost live:** about 0.03 USD on Amazon Bedrock at recorded token counts, for Nemotron Nano and Super.
+#
+# A cascade keeps a cheap answer if the model says that it is sure. So everything rests on that number. Nobody gave it to you with a
+# guarantee, so this lab tests it.
+
+# %% [markdown] id="objectives"
+# ## What you will be able to do
+#
+# 1. **Validate** a reply strictly, so that a rating nobody gave cannot reach a threshold (Exercise 1).
+# 2. **Charge** invalid replies to the answers you got (Exercise 2).
+# 3. **Build** a reliability table: the share right beside the stated confidence (Exercise 3).
+# 4. **Compute** the expected calibration error (Exercise 4).
+# 5. **Count** the errors a threshold catches and the escalations it takes (Exercise 5).
+# 6. **Pick** a threshold, and test it where it was not picked (Exercise 6, stretch).
+
+# %% [markdown] id="prerequisites"
+# | you need | why | from |
+# |---|---|---|
+# | the cost of a call from its usage | invalid replies are charged too | lab 01 |
+# | Python lists, `zip`, dictionaries | you write six short functions | you can read `zip(confidence, correct)` |
+# | statistics | not needed | intervals and errors are explained where they come up |
+#
+# Every number names its source. **sandbox**: stand-in models on this machine, no figures of the vendors' models. **recorded**: Amazon
+# Bedrock, 2026-08-31, 150 tickets, real models.
+
+# %% [markdown] id="instructor-open" tags=["instructor"]
+# minutes: 1
+# section: Opening
+# say: A weather forecaster who says 90 percent is checked every evening. Who has ever checked a model that says 0.95?
+# ask: Hands up if you have a confidence threshold in production. Keep your hand up if you know how many errors it catches.
+
+# %% id="parameters" tags=["parameters"]
+SEED: int = 0  # the sandbox's seed; the same seed gives the same answers
+LIMIT: int = 50  # how many calibration questions to ask, 10 to 50
+TICKETS: int = 80  # how many calibration tickets to route, 10 to 80
+THRESHOLD: float = 0.7  # escalate a ticket whose stated confidence lies below this
+BINS: int = 10  # how many bins the reliability tables of the tickets have
+
+# %% id="setup"
+import json
+import math
+from dataclasses import replace
+
+import pandas as pd
+
+from workshop_lib.cascade import single
+from workshop_lib.evaluation.arms import frame, run_arm, text_table
+from workshop_lib.evaluation.figures import reliability_figure
+from workshop_lib.evaluation.labels import load_questions, load_tickets
+from workshop_lib.evaluation.metrics import auroc, ece, reliability, wilson
+from workshop_lib.lab import open_lab
+from workshop_lib.llm import InvalidAnswer
+from workshop_lib.tasks import QUESTIONS, TRIAGE
+
+lab = open_lab("02_confidence", seed=SEED)
+HERE = lab.settings.backend  # where the numbers of your own calls come from
+
+# %% id="helpers"
+def told(guess):
+    return "You wrote down no guess." if guess is ... else f"Your guess: {guess}."
+
+
+def who(tier):
+    return f"stand-in for {tier.capitalize()}" if HERE == "sandbox" else tier.capitalize()
+
+
+def share(part, whole):
+    return f"{part} of {whole} ({part / whole:.0%})" if whole else "0 of 0"
+
+# %% [markdown] id="win"
+# ## The result first
+#
+# Nano's stand-in routes the calibration tickets. With each it states a confidence from 0 to 1. Do the sure answers turn out right?
+
+# %% id="win-figure"
+labelled = load_tickets("calibration")[:TICKETS]
+routed = frame(run_arm(TRIAGE, [entry.ticket for entry in labelled], single("nano"), lab.ask), labelled)
+tickets = routed[routed["outcome"] == "answered"]  # an invalid reply states no confidence
+reliability_figure(reliability(tickets["confidence"], tickets["correct"], BINS), f"Tickets, {who('nano')}: how sure, how right", HERE)
+
+# %% [markdown] id="win-read"
+# This is a **reliability diagram**. Each bar holds the answers with about the same stated confidence. Its height is the share of them
+# that was right. A bar that ends below the dashed line says more than it is worth.
+#
+# The black line is a 95 % interval (Wilson's): with so few answers, the true share may lie anywhere along it. A bar of three answers
+# tells you little.
+#
+# *Right* means here: the same category as a person gave. Now take it apart: what was asked, what came back, what may count as an answer.
+
+# %% [markdown] id="instructor-win" tags=["instructor"]
+# minutes: 2
+# section: The result first
+# show: The figure. Go along the dashed line first, then name one bar in words.
+# say: "Of the answers that said about this much, that many were right." One sentence, and everybody can read the rest of the lab.
+# ask: Which bar would you bet on? And how long is its black line?
+
+# %% [markdown] id="asking"
+# ## Asking for a number
+#
+# Questions are simpler than tickets, so begin there. The rating is not measured inside the model. You ask for it in the prompt, and the model
+# writes it down, as it writes everything else.
+
+# %% id="asking-one"
+asked = load_questions("calibration")[:LIMIT]
+first = asked[0].question
+print(QUESTIONS.request(first).system)
+print("\nQuestion:", first.question)
+reply = lab.ask("nano", QUESTIONS.request(first))
+print("Reply:   ", reply.text)
+print(f"Ended with {reply.stop_reason}, {reply.cost.usd:.8f} USD ({reply.source})")
+
+# %% [markdown] id="gallery"
+# ## What may come back
+#
+# The prompt says "JSON only" and "1 to 5". A prompt is a wish. Here are replies of the kinds that models write, made up for this lab. Which
+# of them would you let through? Decide for each line before you go on.
+
+# %% id="gallery-list"
+GALLERY = {
+    "as asked": '{"answer": "Uranus", "confidence": 4}',
+    "zero": '{"answer": "Uranus", "confidence": 0}',
+    "six": '{"answer": "Uranus", "confidence": 6}',
+    "a word": '{"answer": "Uranus", "confidence": "high"}',
+    "no rating": '{"answer": "Uranus"}',
+    "no answer": '{"confidence": 5}',
+    "two objects": '{"answer": "Neptune", "confidence": 2} {"answer": "Uranus", "confidence": 5}',
+    "cut off": '{"answer": "Uranus", "confid',
+    "in prose": 'Sure! {"answer": "Uranus", "confidence": 4}',
+}
+for name, text in GALLERY.items():
+    print(f"{name:12} {text}")
+
+# %% [markdown] id="ex1-header"
+# ## Exercise 1 · 5 minutes · core · A strict validator
+#
+# Write `valid_answer(text)`. If the text is **one JSON object and nothing else**, with an `answer` and a `confidence` of 1, 2, 3, 4 or 5,
+# return the object as a dictionary. Else return `None`. It must not raise, whatever the model wrote, and it must not repair anything.
+#
+# Stuck? Run `lab.hint("ex1")` in a new cell, more than once if needed. A wrong answer does not stop you: the check says what is wrong and
+# hands you the reference to go on with.
+
+# %% id="ex1" tags=["exercise"]
+def valid_answer(text):
+    """Return the answer object a reply consists of, or None if the reply is not valid."""
+    # <solution>
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict) or "answer" not in fields:
+        return None
+    if fields.get("confidence") not in (1, 2, 3, 4, 5):
+        return None
+    return fields
+    # </solution>
+
+# %% id="ex1-check"
+valid_answer = lab.check("ex1", valid_answer)
+
+# %% [markdown] id="ex1-why" tags=["solution-only"]
+# **Why not repair it: 6 becomes 5, a missing rating becomes 3?** Because the cascade then acts on a number that you made up. A refused reply
+# costs one escalation; an invented rating can keep a wrong answer. **Why not take the first object?** The reply says two things, and you cannot
+# know which one it means.
+
+# %% [markdown] id="library"
+# Yours and the library's, side by side. The library, `QUESTIONS.parse`, first looks for an object, also inside prose or a code fence, and then
+# checks its fields with pydantic.
+
+# %% id="library-compare"
+def library_answer(text):
+    try:
+        return QUESTIONS.parse(first, replace(reply, text=text)).model_dump()
+    except InvalidAnswer:
+        return None
+
+
+rows = [{"reply": name, "yours": valid_answer(text), "library": library_answer(text)} for name, text in GALLERY.items()]
+for row in rows:
+    verdicts = ["refused" if row[whose] is None else f"{row[whose]['answer']}, {row[whose]['confidence']}" for whose in ("yours", "library")]
+    print(f"{row['reply']:12} yours: {verdicts[0]:12} library: {verdicts[1]}")
+differ = [row["reply"] for row in rows if (row["yours"] is None) != (row["library"] is None)]
+print("They differ on:", ", ".join(differ) or "nothing")
+
+# %% [markdown] id="library-read"
+# Be strict about the **fields**: there a wrong value does harm. About the **envelope** you may choose. Tolerance saves replies of models that
+# like to chat. Strictness refuses a reply that can be read in two ways. Whichever you choose, count what you refuse.
+
+# %% id="questions-run"
+traces = run_arm(QUESTIONS, [entry.question for entry in asked], single("nano"), lab.ask)
+replies = [trace.steps[0].reply for trace in traces if trace.steps[0].reply is not None]
+pairs = [(reply.cost.usd, valid_answer(reply.text)) for reply in replies]
+
+refused = [reply.text for reply, (_, answer) in zip(replies, pairs) if answer is None]
+print(f"Valid by your rule: {share(len(pairs) - len(refused), len(pairs))} ({HERE})")
+for text in refused[:3]:
+    print("refused:", text)
+
+# %% [markdown] id="instructor-validate" tags=["instructor"]
+# minutes: 1
+# section: What may come back
+# say: The tempting mistake is to be helpful. Clamping 6 to 5 looks kind, and it turns garbage into "certain".
+# ask: (To unlock Exercise 1) Which is shorter to write down, everything that is wrong, or the five values that are right?
+# cut: Go through the gallery by show of hands, then run the solution.
+
+# %% [markdown] id="ex2-header"
+# ## Exercise 2 · 3 minutes · core · Charge the invalid reply
+#
+# A refused reply used tokens, so it is on the bill. Write `usd_per_answer(replies)`: what one *valid* answer costs. Each reply is a pair
+# `(usd, answer)`, and `answer` is `None` if it was refused. If no reply is valid, return `math.inf`.
+
+# %% id="ex2" tags=["exercise"]
+def usd_per_answer(replies):
+    """Return the USD spent on all replies for each valid answer among them."""
+    # <solution>
+    spent = sum(usd for usd, _ in replies)
+    valid = sum(answer is not None for _, answer in replies)
+    return spent / valid if valid else math.inf
+    # </solution>
+
+# %% id="ex2-check"
+usd_per_answer = lab.check("ex2", usd_per_answer)
+
+# %% [markdown] id="ex2-why" tags=["solution-only"]
+# **Why not the mean cost of the valid replies?** Then a model that fails on every second reply looks as cheap as one that never fails.
+# **Why `math.inf` and not 0?** A price of 0 would win every comparison.
+
+# %% [markdown] id="cut"
+# **Predict.** Somebody wants to save output tokens on tickets and cuts `max_tokens` from 300 to 40. Of the sample tickets, how many percent
+# of the replies are still valid? And what does a valid answer cost then? Write your guess at the percentage over the dots.
+
+# %% id="cut-guess"
+my_guess_still_valid = ...
+
+# %% id="cut-run"
+samples = [entry.ticket for entry in load_tickets("samples")]
+
+
+def routed_with(max_tokens):
+    pairs = []
+    for ticket in samples:
+        reply = lab.ask("nano", replace(TRIAGE.request(ticket), max_tokens=max_tokens))
+        try:
+            pairs.append((reply.cost.usd, TRIAGE.parse(ticket, reply)))
+        except InvalidAnswer:
+            pairs.append((reply.cost.usd, None))
+    return pairs
+
+
+print(told(my_guess_still_valid))
+for max_tokens in (300, 40):
+    got = routed_with(max_tokens)
+    valid, spent = sum(answer is not None for _, answer in got), sum(usd for usd, _ in got)
+    print(f"max_tokens {max_tokens:3}: valid {share(valid, len(got))}, {spent:.6f} USD in all, {usd_per_answer(got):.6f} USD an answer ({HERE})")
+
+# %% [markdown] id="cut-read"
+# A reply that was cut in the middle is no cheaper answer. It is no answer, and it is charged. The reason is mechanical: a decision needs its
+# tokens, and `stopReason` says `max_tokens` if it did not get them. Look there before you look at the JSON. Would the real Nano have managed?
+
+# %% id="cut-recorded"
+from workshop_lib.evaluation.recorded import recorded
+
+needed = recorded()["nano_output_tokens"]
+print(f"Nano's {len(needed)} decisions took {needed.min()} to {needed.max()} output tokens; {(needed <= 40).sum()} would fit into 40. (recorded)")
+
+# %% [markdown] id="five"
+# ## Is a 5 worth more than a 3?
+#
+# Now the question of this lab. Take the answers that the library finds valid, and grade them.
+#
+# **Predict.** Of the answers that rate themselves 5 ("certain"), what percentage is right? Write a number over the dots.
+
+# %% id="five-guess"
+my_guess_right_at_five = ...
+
+# %% id="five-table"
+graded = frame(traces, asked)
+questions = graded[graded["outcome"] == "answered"]
+rows = []
+for rating, group in questions.groupby("confidence"):
+    n, right = len(group), int(group["correct"].sum())
+    low, high = wilson(right, n)
+    rows.append({"confidence": int(rating), "n": n, "right": right, "share_right": right / n, "low": low, "high": high})
+by_rating = pd.DataFrame(rows)
+print(f"{len(questions)} questions, {who('nano')} ({HERE})")
+print(text_table(by_rating, {"right": 0}))
+top = by_rating.iloc[-1]
+print(told(my_guess_right_at_five))
+print(f"Of the answers rated {top['confidence']:.0f}: {share(int(top['right']), int(top['n']))} right. ({HERE})")
+
+# %% [markdown] id="scale"
+# To compare a rating with a share, both need one scale. The prompt says 5 is certain and 1 is no idea, so read 5 as 1.0, 1 as 0.0, and the
+# rest evenly between: `(c - 1) / 4`. This mapping is **our choice**. You will change it soon.
+
+# %% [markdown] id="ex3-header"
+# ## Exercise 3 · 5 minutes · core · Reliability bins
+#
+# Write `reliability_rows(confidence, correct, bins)`. Cut 0 to 1 into `bins` equal bins. For each bin that holds answers, lowest first, add
+# one row: `(answers, mean confidence, share right)`.
+#
+# Bin `k` goes from `k / bins` to `(k + 1) / bins`. It holds its **upper** edge and not its lower one. The first bin holds 0 as well.
+# `correct` is a list of `True` and `False`.
+
+# %% id="ex3" tags=["exercise"]
+def reliability_rows(confidence, correct, bins):
+    """Return (answers, mean confidence, share right) for each bin that holds an answer."""
+    pairs = list(zip(confidence, correct))
+    rows = []
+    # <solution>
+    for k in range(bins):
+        low, high = k / bins, (k + 1) / bins
+        inside = [(c, right) for c, right in pairs if low < c <= high or (k == 0 and c == 0)]
+        if inside:
+            n = len(inside)
+            rows.append((n, sum(c for c, _ in inside) / n, sum(right for _, right in inside) / n))
+    return rows
+    # </solution>
+
+# %% id="ex3-check"
+reliability_rows = lab.check("ex3", reliability_rows)
+
+# %% [markdown] id="ex3-why" tags=["solution-only"]
+# **Why not `int(c * bins)`?** For 1.0 it gives a bin that does not exist, and models love to say 1.0. **Why not the middle of the bin?** If all
+# answers in the bin from 0.9 to 1.0 say 0.99, the middle, 0.95, flatters them.
+
+# %% id="ex3-use"
+stated = ((questions["confidence"] - 1) / 4).tolist()
+right = questions["correct"].tolist()
+rows = reliability_rows(stated, right, 5)
+print(text_table(pd.DataFrame(rows, columns=["answers", "mean_confidence", "share_right"])))
+theirs = [(row.n, row.mean_confidence, row.accuracy) for row in reliability(stated, right, 5)]
+same = len(rows) == len(theirs) and all(math.isclose(a, b) for mine, row in zip(rows, theirs) for a, b in zip(mine, row))
+print(f"{'The same' if same else 'Not the same'} as the library's table. ({HERE})")
+
+# %% id="questions-figure"
+reliability_figure(reliability(stated, right, 5), f"Questions, {who('nano')}: how sure, how right", HERE)
+
+# %% [markdown] id="instructor-reliability" tags=["instructor"]
+# minutes: 2
+# section: Is a 5 worth more than a 3?
+# ask: (To unlock Exercise 2) You order five pizzas, two arrive burnt, all are on the bill. What did one pizza you could eat cost?
+# say: Read one row aloud as a bet. "It said this, and it won that often."
+# show: The table first, then the same numbers as a figure.
+# ask: (To unlock Exercise 3) Draw five boxes on the board. Into which box goes 1.0? And what do you write under an empty box?
+# cut: Skip the figure; the table holds the same numbers.
+
+# %% [markdown] id="ex4-header"
+# ## Exercise 4 · 3 minutes · core · Calibration error by hand
+#
+# One number for the whole table, the **expected calibration error** (ECE): the gap between mean confidence and share right in each bin,
+# without its sign, averaged over all **answers**. A bin with more answers weighs more.
+#
+# Write `calibration_error(rows)`, with rows as your Exercise 3 returns them.
+
+# %% id="ex4" tags=["exercise"]
+def calibration_error(rows):
+    """Return the mean gap between confidence and share right, weighted by the answers in each bin."""
+    # <solution>
+    total = sum(n for n, _, _ in rows)
+    return sum(n * abs(right - claimed) for n, claimed, right in rows) / total
+    # </solution>
+
+# %% id="ex4-check"
+calibration_error = lab.check("ex4", calibration_error)
+
+# %% [markdown] id="ex4-why" tags=["solution-only"]
+# **Why not let the signs stand?** A model that says too much when sure and too little when unsure would come out perfect. **Why weigh by
+# answers?** Else one odd answer in a bin of its own counts as much as fifty.
+
+# %% id="ex4-use"
+error = calibration_error(rows)
+same = math.isclose(error, ece(stated, right, 5))
+claimed, truly = sum(stated) / len(stated), sum(right) / len(right)
+print(f"ECE {error:.3f}, {'the same' if same else 'not the same'} as the library's. ({HERE})")
+verdict = "too much" if claimed > truly else "too little" if claimed < truly else "just enough"
+print(f"Mean confidence {claimed:.2f}, share right {truly:.2f}: on average it says {verdict}. ({HERE})")
+
+# %% [markdown] id="ranking"
+# ## Two different virtues
+#
+# **Change it.** In the next cell `mine` maps the ratings 1 to 5 to five numbers. Put your own reading of "fairly sure" there.
+#
+# And there is a second number. Pick a right and a wrong answer at random: how often is the right one the surer of the two? Ties count half.
+# That is the **AUROC**. 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
+
+# %% id="ranking-mappings"
+MAPPINGS = {
+    "(c - 1) / 4": lambda c: (c - 1) / 4,
+    "c / 5": lambda c: c / 5,
+    "mine": lambda c: (0, 0.1, 0.4, 0.6, 0.8)[int(c) - 1],
+}
+for name, mapping in MAPPINGS.items():
+    values = [mapping(c) for c in questions["confidence"]]
+    print(f"{name:12}  ECE {ece(values, right, 5):.3f}  AUROC {auroc(values, right):.3f}  ({HERE})")
+
+# %% [markdown] id="ranking-read"
+# The ECE follows the mapping. It measures what the number *says*, and you can repair that afterwards: recalibrate. The AUROC stays as it
+# is under any mapping that rises with the rating. It measures the *order*, and no mapping repairs a wrong order.
+#
+# A cascade needs the order. It asks one thing: are the errors among the unsure?
+
+# %% [markdown] id="instructor-ranking" tags=["instructor"]
+# minutes: 1
+# section: Two different virtues
+# say: A clock that is ten minutes fast is badly calibrated and still useful. A clock with random hands is not.
+# ask: (To unlock Exercise 4) One thermometer shows 5 degrees too much, another 5 too little. Is their mean error zero?
+# ask: Which of the two numbers can you mend without touching the model?
+# cut: Skip the mappings, say the sentence about the clock, and go on to the recorded models.
+
+# %% [markdown] id="tickets"
+# ## Back to the tickets
+#
+# The tickets of the first figure again, as numbers. Their scale is 0 to 1 already.
+
+# %% id="tickets-signal"
+def signal(name, confidence, correct, bins, source):
+    row = {"what": name, "n": len(correct), "values": pd.Series(list(confidence)).nunique()}
+    row |= {"mean_confidence": sum(confidence) / len(correct), "share_right": sum(correct) / len(correct)}
+    return row | {"ece": ece(confidence, correct, bins), "auroc": auroc(confidence, correct), "source": source}
+
+
+signals = [
+    signal(f"questions, {who('nano')}", stated, right, 5, HERE),
+    signal(f"tickets, {who('nano')}", tickets["confidence"], tickets["correct"], BINS, HERE),
+]
+print(text_table(pd.DataFrame(signals)))
+both = tickets["correct"] & (tickets["priority"] == tickets["gold_priority"])
+print(f"\nLeft out, no valid answer: questions {len(graded) - len(questions)}, tickets {len(routed) - len(tickets)}")
+print(f"Right by category: {share(int(tickets['correct'].sum()), len(tickets))}; by category and priority: {share(int(both.sum()), len(tickets))}")
+
+# %% [markdown] id="tickets-read"
+# The last line matters. The prompt asks how likely category **and** priority are both right. We grade the category alone, which is the milder
+# exam. Whoever reports a calibration must say what counted as right.
+#
+# In the sandbox these are stand-ins. They show you how to measure. For an answer you need replies of real models.
+
+# %% [markdown] id="real"
+# ## What the real models said
+#
+# The recording holds what Nemotron Nano and Claude Sonnet answered to 150 tickets on Amazon Bedrock on 2026-08-31, with labels that people
+# reviewed. A usual rule says: escalate below 0.7.
+#
+# **Predict.** How many percent of Nano's errors lie below 0.7? Write a number over the dots.
+
+# %% id="real-guess"
+my_guess_caught = ...
+
+# %% id="real-values"
+from workshop_lib.evaluation.recorded import recorded_arms
+
+real = recorded_arms()
+nano = real["nano"]
+values = nano.groupby("confidence").agg(answers=("correct", "size"), right=("correct", "sum")).reset_index()
+values["wrong"] = values["answers"] - values["right"]
+print("Nano, 150 tickets (recorded)")
+print(text_table(values, {"confidence": 2, "right": 0}))
+errors, low = int(values["wrong"].sum()), nano["confidence"] < 0.7
+usual = values.sort_values("answers").iloc[-1]
+print(told(my_guess_caught))
+print(f"Errors: {errors} of {len(nano)}. Below 0.7: {int((low & ~nano['correct']).sum())} of them, and {int(low.sum())} answers at all.")
+print(f"It says {usual['confidence']:.2f} to {usual['answers']:.0f} of {len(nano)} tickets, and {usual['wrong']:.0f} of those are wrong.")
+
+# %% id="real-figure"
+reliability_figure(reliability(nano["confidence"], nano["correct"], 10), "Tickets, Nemotron Nano: how sure, how right", "recorded")
+
+# %% id="real-signal"
+sonnet = real["sonnet"]
+for name, arm in (("Nemotron Nano", nano), ("Claude Sonnet", sonnet)):
+    signals.append(signal(f"tickets, {name}", arm["confidence"], arm["correct"], 10, "recorded"))
+compared = pd.DataFrame(signals)
+print(text_table(compared))
+print()
+calibrated, ordered = compared.loc[1:2, "ece"].idxmin(), compared.loc[1:2, "auroc"].idxmax()
+print("Of the second and third row, the smaller calibration error has:", compared.loc[calibrated, "what"])
+print("and the better order (AUROC):", compared.loc[ordered, "what"])
+worth = compared.loc[2, "auroc"]
+print(f"Recorded Nano, {worth:.2f}: of a right and a wrong answer, the {'wrong' if worth < 0.5 else 'right'} one is more often the surer.")
+
+# %% [markdown] id="real-read"
+# A small calibration error says little if nearly all answers state the same value: any constant near the share right would score well.
+# Only the order tells what a threshold can do, and a mean confidence shows neither.
+
+# %% [markdown] id="instructor-real" tags=["instructor"]
+# minutes: 2
+# section: What the real models said
+# say: Everybody writes down a guess before the next cell runs. Then read out the line about 0.7 and wait.
+# show: The six values, then the last column but one of the comparison, auroc.
+# ask: Your dashboard says "mean confidence 0.94". What do you know now? (How the model talks.)
+
+# %% [markdown] id="ex5-header"
+# ## Exercise 5 · 3 minutes · core · What a threshold catches
+#
+# Write `at_threshold(confidence, correct, threshold)`. Answers **below** the threshold escalate. Return two counts: the **errors caught**, which
+# are wrong answers that escalate, and the **escalations** altogether.
+
+# %% id="ex5" tags=["exercise"]
+def at_threshold(confidence, correct, threshold):
+    """Return how many wrong answers lie below the threshold, and how many answers do."""
+    # <solution>
+    below = [right for c, right in zip(confidence, correct) if c < threshold]
+    return sum(not right for right in below), len(below)
+    # </solution>
+
+# %% id="ex5-check"
+at_threshold = lab.check("ex5", at_threshold)
+
+# %% [markdown] id="ex5-why" tags=["solution-only"]
+# **Why not count every escalation as a catch?** Then "escalate everything" would look like the best gate of all. **Why `<`?** The rule keeps
+# an answer exactly at the threshold. Where a model uses few values, `<=` can move most of its answers at once.
+
+# %% [markdown] id="sweep"
+# **Change it.** Put other numbers in place of `THRESHOLD`. Then read the table: every threshold that makes a difference on the recorded
+# tickets. `by_chance` is what the same number of escalations catches if you pick them blindly.
+
+# %% id="sweep-one"
+threshold = THRESHOLD
+for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, "recorded")):
+    caught, escalated = at_threshold(arm["confidence"], arm["correct"], threshold)
+    wrong = int((~arm["correct"]).sum())
+    print(f"below {threshold:g}: {share(caught, wrong)} errors caught for {share(escalated, len(arm))} escalations: {name} ({source})")
+
+# %% id="sweep-table"
+def sweep(arm):
+    wrong, rows = int((~arm["correct"]).sum()), []
+    for threshold in (*sorted(arm["confidence"].unique()), 1.01):
+        caught, escalated = at_threshold(arm["confidence"], arm["correct"], threshold)
+        by_chance = wrong * escalated / len(arm)
+        rows.append({"threshold": threshold, "escalated": escalated, "errors_caught": caught, "by_chance": by_chance})
+    return pd.DataFrame(rows)
+
+
+print(f"Nano, {len(nano)} tickets, {errors} errors (recorded)")
+print(text_table(sweep(nano), {"threshold": 2, "by_chance": 1}))
+below = sweep(nano).query("0 < escalated < @nano.shape[0]")
+print(f"Better than by chance: {int((below['errors_caught'] > below['by_chance']).sum())} of {len(below)} thresholds that escalate some and not all.")
+
+# %% id="sweep-figure"
+from workshop_lib.evaluation.figures import COLOURS, MARKERS, figure
+
+curves = {f"{who('nano')} ({HERE})": sweep(tickets), "Nemotron Nano (recorded)": sweep(nano), "Claude Sonnet (recorded)": sweep(sonnet)}
+
+
+def draw(axes):
+    axes.plot([0, 1], [0, 1], color="#595959", linestyle="--", linewidth=1, label="by chance")
+    for place, (name, curve) in enumerate(curves.items()):
+        across, up = (curve[column] / max(curve[column].iloc[-1], 1) for column in ("escalated", "errors_caught"))
+        axes.plot(across, up, marker=MARKERS[place], color=COLOURS[place], markersize=5, label=name)
+    axes.legend(loc="lower right", fontsize=8)
+    axes.set(xlabel="share of answers escalated", ylabel="share of errors caught")
+
+
+ends = [f"{curve['errors_caught'].iloc[-1]} errors in {curve['escalated'].iloc[-1]}, {name}" for name, curve in curves.items()]
+caption = f"{'; '.join(ends)}. Above the dashed line a threshold beats chance, below it chance is better."
+figure(draw, title="What a threshold buys", caption=caption)
+
+# %% [markdown] id="sweep-read"
+# Read the curves from left to right: you raise the threshold and pay with escalations. A useful signal runs well above the
+# dashed line. A curve along it means that you may as well throw dice. A curve below it means that the dice are better.
+#
+# The recorded errors are not spread out, either. The next cell counts the scenarios that they come from.
+
+# %% id="sweep-families"
+by_family = (~nano["correct"]).groupby(nano["family"]).agg(["sum", "size"]).sort_values("sum", ascending=False)
+worst = by_family.head(2)
+print(f"{worst['sum'].sum()} of {errors} errors come from {len(worst)} of {len(by_family)} scenarios (recorded):")
+for family, row in worst.iterrows():
+    arm = nano[nano["family"] == family]
+    print(f"  {family}: {row['sum']} of {row['size']} wrong, stated confidence {arm['confidence'].min():.2f} to {arm['confidence'].max():.2f}")
+
+# %% [markdown] id="sweep-families-read"
+# So the recording is 150 tickets but far fewer independent cases. Another mix of scenarios could give another curve. It proves that such a
+# model exists and was measured; it does not prove that every small model is like it. Measure your own, on your own tickets.
+
+# %% [markdown] id="small-models"
+# ## Do other small models do better?
+#
+# While this course was written (2026-11), three small open-weight instruct models of 135 million to 1.5 billion parameters ran on one
+# machine, on 24 tickets and 24 questions. Source: the authors' own run, too small for more than a hint.
+#
+# - The AUROC of the stated confidence was 0.37, 0.50 and 0.67, from the smallest to the largest.
+# - Each used one or two values of the scale.
+# - The **log-probability** of the answer's label parted right from wrong better: AUROC 0.84 and 0.94.
+
+# %% [markdown] id="small-models-gates"
+# Log-probabilities need an endpoint that returns them. Bedrock's Converse has no field for them. Other gates: ask several times and compare,
+# validate against rules, have a judge look at a sample.
+
+# %% [markdown] id="instructor-threshold" tags=["instructor"]
+# minutes: 1
+# section: What a threshold catches
+# say: The dashed line is a gate that costs nothing to build. Any gate you pay for has to beat it.
+# show: The figure, one curve after the other.
+# ask: (To unlock Exercise 5) I escalate all 150 tickets. How many errors do I catch, and why is that not clever?
+
+# %% [markdown] id="ex6-header"
+# ## Exercise 6 · 5 minutes · stretch · Pick a threshold
+#
+# Write `pick_threshold(confidence, correct, candidates, share)`: the **lowest** candidate that catches at least `share` of all errors. 0.5 means
+# half of them, and exactly half is enough. `candidates` is sorted, and the highest one escalates everything. Your `at_threshold` helps.
+
+# %% id="ex6" tags=["exercise"]
+def pick_threshold(confidence, correct, candidates, share):
+    """Return the lowest candidate at which at least this share of the wrong answers escalates."""
+    # <solution>
+    errors = sum(not right for right in correct)
+    return min(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
+    # </solution>
+
+# %% id="ex6-check"
+pick_threshold = lab.check("ex6", pick_threshold)
+
+# %% [markdown] id="ex6-why" tags=["solution-only"]
+# **Why not the threshold that escalates half of the answers?** You pay for answers and want errors; only a gate no better than dice makes the
+# two the same. **Why not the highest that is enough?** It escalates most. Below the lowest you catch too little, above it you pay for nothing
+# you asked for.
+
+# %% [markdown] id="half"
+# **Predict.** To catch half of the recorded Nano's errors, how many percent of the tickets must go on to Sonnet? Write a number over the dots.
+
+# %% id="half-guess"
+my_guess_escalated = ...
+
+# %% id="half-price"
+def picked(arm, share=0.5):
+    candidates = [*sorted(arm["confidence"].unique().tolist()), 1.01]
+    return pick_threshold(arm["confidence"].tolist(), arm["correct"].tolist(), candidates, share)
+
+
+cut = picked(nano)
+caught, escalated = at_threshold(nano["confidence"], nano["correct"], cut)
+up = (nano["confidence"] < cut).to_numpy()
+mended = int((~nano["correct"] & sonnet["correct"])[up].sum())
+bill = nano["cost_usd"].sum() + sonnet["cost_usd"][up].sum()
+print(told(my_guess_escalated))
+print(f"Threshold {cut:.2f} escalates {share(escalated, len(nano))} and catches {share(caught, errors)} errors. (recorded)")
+print(f"Sonnet is right on {mended} of the {caught}: an error caught is not yet an error mended.")
+print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['cost_usd'].sum():.2f} USD.")
+
+# %% [markdown] id="honest"
+# ## Is that number honest?
+#
+# No. The threshold was picked on the very tickets it is counted on. It catches at least half there **because** you picked it so. The
+# question is what it catches on tickets that it has not seen.
+#
+# So split the tickets in two by scenario, so that near-duplicates stay together. Pick on one half and measure on the other, both ways round.
+
+# %% id="honest-run"
+def halves(arm):
+    families = sorted(arm["family"].unique())
+    mine = arm["family"].isin(families[::2])
+    return arm[mine], arm[~mine]
+
+
+for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, "recorded")):
+    one, other = halves(arm)
+    for seen, unseen in ((one, other), (other, one)):
+        cut = picked(seen)
+        results = []
+        for part in (seen, unseen):
+            caught, escalated = at_threshold(part["confidence"], part["correct"], cut)
+            results.append(f"{caught} of {int((~part['correct']).sum())} errors for {escalated} of {len(part)}")
+        print(f"{name} ({source}), threshold {cut:.2f}\n  picked on:   {results[0]} escalated\n  measured on: {results[1]} escalated")
+
+# %% [markdown] id="honest-read"
+# "Picked on" reaches half by construction. Only "measured on" may be reported. Look at how far the two can be apart, and at what a half
+# without errors leads to: any threshold looks good where there is nothing to catch.
+#
+# The remedy is not a cleverer rule. It is a labelled set for picking, another one for reporting, both with enough errors in them, and a new look
+# whenever the model or the traffic changes.
+
+# %% [markdown] id="takeaways"
+# ## What to remember
+#
+# - A confidence is text that the model wrote. Validate it strictly, and never invent or repair it.
+# - Invalid replies are charged. Count cost per valid answer.
+# - Calibration asks whether 0.9 means 0.9; a mapping can mend that. Ranking asks whether errors are the unsure ones; a threshold lives on it.
+# - On the recorded tickets Nano's errors were at least as sure as its right answers, and a threshold of 0.7 never fired.
+# - Compare a threshold with chance, and report it on tickets it was not picked on.
+
+# %% [markdown] id="recall"
+# ## Can you still say it?
+#
+# <details><summary>1. A reply rates itself 6 on a scale from 1 to 5. What do you do, and who pays?</summary>
+# Refuse it: it is invalid, and 5 is not what it said. You pay, the tokens were used.
+# </details>
+#
+# <details><summary>2. A model always says 0.82 and is right on 82 % of the tickets. What are its calibration error and its use for a threshold?</summary>
+# The error is zero, the use is none: a threshold escalates all answers or no answer (AUROC 0.5).
+# </details>
+#
+# <details><summary>3. (Lab 01) Two tiers report input tokens for the same ticket. Why not use one count for both bills?</summary>
+# Every tier counts its own tokens. Take each one's usage from its own replies.
+# </details>
+
+# %% [markdown] id="instructor-close" tags=["instructor"]
+# minutes: 1
+# section: Close
+# say: You now know how to test a signal before you build on it. Next you build on it anyway, and count what that costs.
+# ask: The three recall questions, books closed.
+
+# %% [markdown] id="playground"
+# ## Playground
+#
+# Does a larger tier know better when it is wrong? Put `sonnet` in place of `super`, or let it answer the questions. In the sandbox it
+# is a stand-in again.
+
+# %% id="playground-run"
+tier = "super"
+arm = frame(run_arm(TRIAGE, [entry.ticket for entry in labelled], single(tier), lab.ask), labelled)
+arm = arm[arm["outcome"] == "answered"]
+rows = [signals[1], signal(f"tickets, {who(tier)}", arm["confidence"], arm["correct"], BINS, HERE)]
+print(text_table(pd.DataFrame(rows)))
+caught, escalated = at_threshold(arm["confidence"], arm["correct"], THRESHOLD)
+print(f"{who(tier)} at {THRESHOLD:g}: {share(caught, int((~arm['correct']).sum()))} errors caught for {share(escalated, len(arm))} escalations ({HERE})")
+
+# %% [markdown] id="next"
+# ## What next
+#
+# In lab 03, `03_cascade`, you build the cascade that acts on this number, charge every tier it asks, and see which rules other than
+# confidence can escalate a ticket.

@@ -1,0 +1,747 @@
+# %% [markdown] id="title"
+# # Triage a pile of tickets and lose none
+#
+# You build a bulk route by hand: many tickets at once, on a service that pushes back, with every ticket and every request accounted for.
+#
+# **Time:** 30 minutes alone, 38 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Cost live:** nothing. This lab orders failures, and no provider takes such orders, so it always runs against the sandbox.
+#
+# Labs 01 to 03 asked about one ticket at a time. In production there are thousands, and the service says *no* now and then. A ticket can
+# then get lost without anybody noticing. Here you build the part that notices.
+
+# %% [markdown] id="objectives"
+# ## What you will be able to do
+#
+# 1. **Run** many items with bounded concurrency, and yield each result as it finishes (Exercise 1).
+# 2. **Tell** the failures that pass by themselves from those that a retry repeats or pays for twice (Exercise 2).
+# 3. **Compute** a retry's delay with exponential backoff and full jitter (Exercise 3).
+# 4. **Write** every ticket as rows of NDJSON, also the one that failed (Exercise 4).
+# 5. **Account** for every request, and compare with the service's own count (Exercise 5).
+# 6. **Stop** in time when nobody reads on (Exercise 6, stretch).
+
+# %% [markdown] id="prerequisites"
+# | you need | why | enough is |
+# |---|---|---|
+# | lab 03, or the words *tier* and *escalate* | each ticket walks a cascade of two tiers | you know why some tickets cost two calls |
+# | generators | results come one by one, through `yield` | you have written a `for` loop over one |
+# | threads | many calls wait at the same time | you know that a thread can wait while another one works |
+#
+# No cloud account is needed.
+
+# %% [markdown] id="instructor-open" tags=["instructor"]
+# minutes: 2
+# section: Opening
+# say: Today nothing is about the models. It is about the plumbing around them, where tickets get lost and bills get doubled.
+# show: The six objectives. They are the six parts of one route, and at the end they run together.
+# ask: Who has run a batch job overnight and counted in the morning what came out?
+
+# %% id="parameters" tags=["parameters"]
+SEED: int = 0  # the sandbox's seed, and that of the jitter; the same seed gives the same answers
+LIMIT: int = 40  # how many calibration tickets to triage, 4 to 80
+CONCURRENCY: int = 8  # how many tickets may be in work at once, 2 to 64
+VOLUME: int = 10000  # the number of tickets that the arithmetic plans for; put in your own
+
+# %% id="setup"
+import json
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+
+import pandas as pd
+
+from workshop_lib import catalog
+from workshop_lib.cascade import documented, walk
+from workshop_lib.evaluation.arms import text_table
+from workshop_lib.evaluation.labels import load_tickets
+from workshop_lib.lab import open_lab
+from workshop_lib.llm import CallError, Gateway, RetryPolicy
+from workshop_lib.tasks import TRIAGE, Ticket
+from workshop_lib.tasks.triage import request
+
+lab = open_lab("04_bulk", backend="sandbox", seed=SEED)
+tickets = [entry.ticket for entry in load_tickets("calibration")][:LIMIT]
+
+# %% [markdown] id="win"
+# ## The result first
+#
+# One call triages the pile. Nano sees each ticket, Sonnet those that the documented policy of lab 03 escalates. Rows come out as tickets
+# finish, in any order.
+
+# %% id="win-run"
+from workshop_lib.bulk import line, triage
+
+POLICY = documented()
+by_library = {rows[0]["ticket_id"]: rows for rows in triage(tickets, POLICY, lab.ask, concurrency=CONCURRENCY)}
+
+for rows in sorted(by_library.values(), key=lambda rows: (-len(rows), rows[0]["ticket_id"]))[:1]:
+    for row in rows:
+        print(line(row), end="")
+
+# %% id="win-count"
+rows = [row for of_one in by_library.values() for row in of_one]
+missing = [ticket.id for ticket in tickets if ticket.id not in by_library]
+print(f"{len(tickets)} tickets, {len(rows)} rows, {sum('error' in row for row in rows)} of them errors (sandbox)")
+print(f"escalated: {sum(len(of_one) > 1 for of_one in by_library.values())}. lost: {len(missing)}.")
+print(f"{sum(row['cost'] for row in rows):.4f} USD (tokens of the sandbox, list prices)")
+
+# %% [markdown] id="win-read"
+# One JSON object a line is called **NDJSON**. A reader can use each line as soon as it is there: a ticket's nano row, and after it a
+# `claude` row if the ticket was escalated. *Stand-ins* for both models answered, so the decisions say nothing about the vendors' models.
+#
+# Count what matters in such a run: tickets in, tickets out, lost. Now build it.
+
+# %% [markdown] id="instructor-win" tags=["instructor"]
+# minutes: 2
+# section: The result first
+# say: The sandbox was in a good mood here. Nothing was refused, so nothing could get lost. We will change its mood.
+# show: Two rows of one ticket, then the line that says lost.
+# ask: In what order will the rows stand in the file? (In no order anybody can promise.)
+
+# %% [markdown] id="predict-hours"
+# ## How long will it take?
+#
+# **Predict first.** `VOLUME` tickets, one after the other, as long as the models in this run report. How many hours? Write a number over
+# the dots. Leave them and everything still runs.
+
+# %% id="predict-hours-guess"
+my_guess_hours = ...
+
+# %% id="walls"
+latency_s = sum(row["latencyMs"] for row in rows) / 1000 / len(tickets)
+print("Your guess:", "none yet" if my_guess_hours is ... else f"{my_guess_hours} hours")
+print(f"A ticket took {latency_s:.2f} s of model time on average (reported by the sandbox).\n")
+
+plan = [{"at once": workers, "minutes": VOLUME * latency_s / workers / 60} for workers in (1, 4, 16, 64, 256)]
+print(f"{VOLUME:,} tickets, N x L / C:")
+print(text_table(pd.DataFrame(plan), {"minutes": 1}))
+print(f"One after the other: {plan[0]['minutes'] / 60:.1f} hours.")
+
+# %% [markdown] id="walls-explain"
+# This is arithmetic on latencies that the models report, not a stopwatch: N tickets of L seconds each, C at a time, take N x L / C. (The
+# sandbox itself sleeps for a small part of the latency it reports, so you need not wait.)
+#
+# The column suggests that more is always faster. It is not. An account may send only so many requests a second, its **quota**. Take a quota
+# of 20 a second for each model (made up, yours is in your account) and draw both walls.
+
+# %% id="walls-numbers"
+from workshop_lib.evaluation.figures import COLOURS, figure
+from workshop_lib.evaluation.recorded import recorded_arms
+
+QUOTA_RPS = 20
+recorded_s = recorded_arms()["cascade (documented)"]["latency_ms"].mean() / 1000
+workers = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+quota_minutes = VOLUME / QUOTA_RPS / 60
+walls = pd.DataFrame({"at once": workers, "sandbox": [VOLUME * latency_s / c / 60 for c in workers]})
+walls["recorded"] = [VOLUME * recorded_s / c / 60 for c in workers]
+caption = (
+    f"{VOLUME:,} tickets, in minutes. Mean latency {latency_s:.2f} s a ticket (sandbox) and {recorded_s:.2f} s (recorded). "
+    f"At {QUOTA_RPS} requests a second no run is shorter than {quota_minutes:.1f} minutes, which "
+    f"{latency_s * QUOTA_RPS:.0f} tickets at once reach at the sandbox's latency and {recorded_s * QUOTA_RPS:.0f} at the recorded."
+)
+
+# %% id="walls-figure"
+def draw(axes):
+    for name, colour, marker, style in (("sandbox", COLOURS[0], "o", "-"), ("recorded", COLOURS[1], "s", "--")):
+        axes.plot(walls["at once"], walls[name], color=colour, marker=marker, linestyle=style)
+    above, below = (("recorded", "sandbox") if recorded_s > latency_s else ("sandbox", "recorded"))
+    for name, shift in ((above, (8, 6)), (below, (-10, -14))):
+        colour = COLOURS[0] if name == "sandbox" else COLOURS[1]
+        align = "left" if name == above else "right"
+        place = {"xytext": shift, "textcoords": "offset points", "color": colour, "ha": align}
+        axes.annotate(f"latency ({name})", (4, walls[name][2]), **place)
+    axes.axhline(quota_minutes, color="black", linewidth=1.2)
+    axes.text(1, quota_minutes * 0.9, f"quota of {QUOTA_RPS} requests a second", va="top")
+    axes.set(xscale="log", yscale="log", xlabel="tickets at once", ylabel="minutes")
+    axes.set_xticks(workers, [str(c) for c in workers])
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
+figure(draw, title="Two walls: latency, then quota", caption=caption, table=walls)
+
+# %% [markdown] id="walls-after"
+# Left of the crossing, more at once is faster. Right of it, more at once only means that more requests are refused. (*Recorded*: Bedrock,
+# 2026-08-31, 150 tickets, replayed through the same policy.) Bedrock also has a quota of tokens, and reserves a call's whole `maxTokens`
+# when it starts (AWS documentation), which is why this course keeps that number small.
+#
+# **Change it.** Put your own volume and quota in and run the cells again. So concurrency needs a bound that you choose. That is the first
+# thing to build.
+
+# %% [markdown] id="instructor-walls" tags=["instructor"]
+# minutes: 2
+# section: How long will it take
+# say: Concurrency moves you along the slope until you hit the quota. After that it buys refusals.
+# show: The figure, first the slope, then the flat line.
+# ask: Your run is too slow and gets throttled. Do you raise or lower the concurrency? (Lower. Then ask for quota.)
+# cut: Show the figure only and skip the prediction.
+
+# %% [markdown] id="predict-map"
+# ## One bad ticket
+#
+# The obvious way is `pool.map`. The sandbox can be told to refuse a text, as a service refuses input that breaks its rules. Such a ticket
+# now stands in the middle of the pile.
+#
+# **Predict first.** How many results will `list(pool.map(...))` give you? Write a number over the dots.
+
+# %% id="predict-map-guess"
+my_guess_results = ...
+
+# %% id="faults"
+from contextlib import contextmanager
+from uuid import uuid4
+
+import httpx
+
+admin = httpx.Client(base_url=lab.settings.bedrock_endpoint, trust_env=False)
+
+
+@contextmanager
+def ordered(**fault):
+    scope = f"lab04-{uuid4().hex}"  # only requests that carry this tag meet the fault
+    admin.post("/sandbox/faults", json={"scope": scope, **fault}).raise_for_status()
+    try:
+        yield scope
+    finally:
+        admin.delete("/sandbox/faults", params={"scope": scope}).raise_for_status()
+        admin.post("/sandbox/ledger/reset", params={"scope": scope}).raise_for_status()
+
+# %% [markdown] id="faults-read"
+# `ordered(...)` asks the sandbox for a fault, and at its end always takes it back. `ledger(scope)` is what the *service* counted meanwhile:
+# the other side's books, against which you will check yours. `once` below is the library's gateway with its retries switched off: one call
+# is one request.
+
+# %% id="map-prepare"
+once = Gateway(lab.settings, RetryPolicy(max_retries=0))
+
+
+def ledger(scope):
+    return admin.get("/sandbox/ledger", params={"scope": scope}).json()["total"]
+
+
+def tagged(request, scope):
+    return replace(request, tags={**request.tags, "scope": scope})
+
+# %% id="map-run"
+bad = Ticket(id="BAD-1", subject="Cannot paste", body="The editor eats my text after \\x00\\x07 in a cell.")
+pile = [*tickets[: LIMIT // 2], bad, *tickets[LIMIT // 2 :]]
+
+results = []
+with ordered(poison="\\x00\\x07") as scope:
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        try:
+            results = list(pool.map(lambda ticket: once("nano", tagged(request(ticket), scope)), pile))
+        except CallError as error:
+            print(f"{error.kind}: {error.detail}")
+    paid = ledger(scope)["ok"]
+
+# %% id="map-read"
+print("Your guess:", "none yet" if my_guess_results is ... else my_guess_results)
+print(f"Tickets: {len(pile)}. Results in hand: {len(results)}. Answered and charged by the service: {'some' if paid else 'none'}.")
+
+# %% [markdown] id="map-explain"
+# `pool.map` raises the first error out of the loop. What was answered before is gone, and paid for. An error has to be *that ticket's
+# result*, and nobody else's.
+
+# %% [markdown] id="instructor-parallel" tags=["instructor"]
+# minutes: 1
+# section: One bad ticket
+# say: An error is a result. It belongs to one ticket, and it travels the same way as an answer.
+# show: The line with the results in hand, now; the same line after Exercise 1.
+# ask: What would you have told the team that waits for the results of the first run?
+
+# %% [markdown] id="ex1-header"
+# ## Exercise 1 · 6 minutes · core · Many at once, but not too many
+#
+# Write `in_parallel(items, work, concurrency)`. It calls `work(item)` for every item, at most `concurrency` at once, and **yields** a tuple
+# for each item **as it finishes**:
+#
+# - `(item, result, None)` if the work was done,
+# - `(item, None, error)` if it raised, with the exception itself.
+#
+# `ThreadPoolExecutor` and `as_completed` are imported. Stuck? Run `lab.hint("ex1")`, again for the next hint. A wrong answer does not stop
+# you: the check says what is wrong and hands you the reference.
+
+# %% id="ex1" tags=["exercise"]
+def in_parallel(items, work, concurrency):
+    # <solution>
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        waiting = {pool.submit(work, item): item for item in items}
+        for future in as_completed(waiting):
+            error = future.exception()
+            yield waiting[future], None if error else future.result(), error
+    # </solution>
+
+# %% id="ex1-check"
+in_parallel = lab.check("ex1", in_parallel)
+
+# %% [markdown] id="ex1-why" tags=["solution-only"]
+# **Why not a thread per ticket?** Because every thread is a call in flight: a pile of 10,000 would open 10,000 connections, run into the
+# quota at once, and hold memory for all of them. **Why not `asyncio.gather`?** boto3 blocks, so nothing would overlap, and `gather` hands
+# out everything at the end. **Why not collect a list?** A crash at 90 % would lose the 90 %.
+
+# %% id="ex1-use"
+with ordered(poison="\\x00\\x07") as scope:
+    done = list(in_parallel(pile, lambda ticket: once("nano", tagged(request(ticket), scope)), CONCURRENCY))
+
+failed = [ticket.id for ticket, _, error in done if error is not None]
+print(f"{len(pile)} tickets, {len(done)} results. Failed: {', '.join(failed) or 'none'}.")
+
+# %% [markdown] id="pushback"
+# ## The service pushes back
+#
+# Real services refuse requests when there are too many. Look at one such refusal as plain boto3 gets it. The sandbox is told to let one
+# request through and then almost none.
+
+# %% id="pushback-raw"
+from botocore.exceptions import ClientError
+
+from workshop_lib.llm.bedrock import converse_arguments
+
+with ordered(throttle_rps=0.01, burst=1) as scope:
+    arguments = converse_arguments(catalog.model("nano"), tagged(request(tickets[0]), scope))
+    for number in (1, 2):
+        try:
+            print(f"request {number}: {lab.bedrock.converse(**arguments)['stopReason']}")
+        except ClientError as error:
+            told, meta = error.response["Error"], error.response["ResponseMetadata"]
+            wait_s = float(meta["HTTPHeaders"]["x-amz-retry-after"]) / 1000
+            print(f"request {number}: HTTP {meta['HTTPStatusCode']} {told['Code']}: {told['Message']}")
+            print(f"           come back in about {round(wait_s, -1):.0f} s (header x-amz-retry-after)")
+
+# %% [markdown] id="kinds"
+# The library puts every failed call into one of a few *kinds*, `error.kind`, whichever client it came from:
+#
+# | kind | what happened | charged? |
+# |---|---|---|
+# | `throttled` | HTTP 429, too many requests just now | no |
+# | `server` | HTTP 500 or 503, the service stumbled | no |
+# | `connect_timeout` | no connection came about | no |
+# | `disconnected` | the connection was cut, mostly one that lay idle | seldom |
+# | `read_timeout` | the request arrived, no answer came in time | maybe |
+# | `model` | HTTP 424 or 408, the model failed on this input | maybe |
+# | `validation` | HTTP 400, the request is wrong | no |
+# | `access` | HTTP 403, no permission | no |
+# | `not_found` | HTTP 404, no such model here | no |
+
+# %% [markdown] id="instructor-retry" tags=["instructor"]
+# minutes: 1
+# section: The service pushes back
+# say: Ask two questions of every failure. Can the same request succeed later? Has it been paid for already?
+# show: The raw refusal with its header, then the column charged in the table of kinds.
+# ask: Which of the two timeouts is the expensive one, and why?
+
+# %% [markdown] id="ex2-header"
+# ## Exercise 2 · 3 minutes · core · What to try again
+#
+# Write `worth_retrying(kind)`: `True` if the very same request may be answered a moment later *and* trying again will not pay twice.
+# `disconnected` is your call, the check takes either answer.
+#
+# Hints: `lab.hint("ex2")`.
+
+# %% id="ex2" tags=["exercise"]
+def worth_retrying(kind):
+    # <solution>
+    return kind in {"throttled", "server", "connect_timeout", "disconnected"}
+    # </solution>
+
+# %% id="ex2-check"
+worth_retrying = lab.check("ex2", worth_retrying)
+
+# %% [markdown] id="ex2-why" tags=["solution-only"]
+# **Why not retry everything, three times do no harm?** They do. A wrong request is refused four times, and the ticket fails later instead
+# of now. After a read timeout the model may still be writing: four tries can be four charged answers, of which you read one at best.
+# Converse has no key that would tell the service "this is the same request again".
+
+# %% id="ex2-use"
+from workshop_lib.llm.errors import RETRYABLE
+
+kinds = ("throttled", "server", "connect_timeout", "disconnected", "read_timeout", "model", "validation", "access", "not_found")
+print("You retry:          ", ", ".join(kind for kind in kinds if worth_retrying(kind)))
+print("The library retries:", ", ".join(kind for kind in kinds if kind in RETRYABLE))
+
+# %% [markdown] id="ex3-header"
+# ## Exercise 3 · 5 minutes · core · How long to wait
+#
+# Eight workers are refused in the same instant. If all wait one second, all come back in the same instant. So each draws its wait at random
+# from a range, **full jitter**, and the range doubles with every attempt, up to a cap.
+#
+# Write `delay_s(attempt, base_s, cap_s, server_s, rng)`, in seconds:
+#
+# - `attempt` is 0 before the first retry; the range then ends at `base_s`;
+# - draw from 0 to the end of the range with `rng`, a `random.Random`;
+# - never wait less than `server_s`, what the server asked for (`None` if it did not).
+#
+# Hints: `lab.hint("ex3")`.
+
+# %% id="ex3" tags=["exercise"]
+def delay_s(attempt, base_s, cap_s, server_s, rng):
+    # <solution>
+    drawn = rng.uniform(0, min(cap_s, base_s * 2**attempt))
+    return max(drawn, server_s or 0.0)
+    # </solution>
+
+# %% id="ex3-check"
+delay_s = lab.check("ex3", delay_s)
+
+# %% [markdown] id="ex3-why" tags=["solution-only"]
+# **Why not a fixed second, or exact doubling?** Because clients refused together would return together, and be refused together again.
+# Jitter breaks up the crowd, doubling lowers its pressure until it fits the quota. **Why keep the jitter when the server names a delay?**
+# It tells every client the same short one, so that one alone gets through.
+
+# %% id="ex3-use"
+rng = random.Random(SEED)
+waits = []
+for attempt in range(8):
+    drawn = [delay_s(attempt, 0.5, 20.0, None, rng) for _ in range(3)]
+    waits.append({"retry": attempt + 1, "longest": min(20.0, 0.5 * 2**attempt)} | {f"draw {n}": s for n, s in enumerate(drawn, 1)})
+print("Seconds to wait, base 0.5 s, cap 20 s:")
+places = {"longest": 1, "draw 1": 2, "draw 2": 2, "draw 3": 2}
+print(text_table(pd.DataFrame(waits), places))
+
+# %% [markdown] id="loop"
+# Put the two together. `patient` makes something that is called like the gateway, `ask(model, request)`, tries again at most three times,
+# and writes every call into a log, with its number of attempts. With `retries=0` it is the naive client.
+#
+# Retries belong in **one layer**. This loop sends at most 4 requests. Around a client that tries 3 times by itself it would send 12, so
+# the course's clients have their own retries switched off.
+
+# %% id="loop-code"
+BASE_S, CAP_S = 0.25, 20.0  # a short base, as the sandbox is quick
+
+
+def patient(scope, log, rng, retries=3):
+    def ask(model, request):
+        for attempt in range(retries + 1):
+            try:
+                reply = once(model, tagged(request, scope))
+            except CallError as error:
+                if attempt == retries or not worth_retrying(error.kind):
+                    log.append({"attempts": attempt + 1, "ok": False, "usd": 0.0})
+                    raise
+                time.sleep(delay_s(attempt, BASE_S, CAP_S, error.retry_after_s, rng))
+            else:
+                log.append({"attempts": attempt + 1, "ok": True, "usd": reply.cost.usd})
+                return reply
+
+    return ask
+
+# %% [markdown] id="naive"
+# First the naive client. The sandbox now takes 20 requests a second and five at once, and refuses the bad ticket as before. `walk` is the
+# cascade of lab 03; it catches a failed call and puts it in the trace.
+
+# %% id="naive-run"
+def problem_of(trace, error):
+    """Return why a ticket has no final answer, or None."""
+    if error is not None:
+        return {"type": type(error).__name__, "message": str(error)}
+    failed = trace.steps[-1].error
+    if failed is not None:
+        return {"type": failed.kind, "message": failed.detail}
+    return None if trace.outcome == "answered" else {"type": trace.outcome, "message": "no tier gave a valid answer"}
+
+
+weather = {"throttle_rps": QUOTA_RPS, "burst": 5, "poison": "\\x00\\x07"}
+with ordered(**weather) as scope:
+    naive = patient(scope, [], random.Random(SEED), retries=0)
+    done = list(in_parallel(pile, lambda ticket: walk(TRIAGE, ticket, POLICY, naive), CONCURRENCY))
+
+lost = [ticket.id for ticket, trace, error in done if ticket is not bad and (error or trace.answer is None)]
+print(f"Good tickets: {len(tickets)}. Lost, with no answer at all: {'some' if lost else 'none'} (sandbox).")
+
+# %% [markdown] id="naive-read"
+# A word and no number stands there, because the number depends on how fast your machine sends: print `len(lost)` to see it. These tickets
+# are in order. A throttled one would have been answered a second later. Others may have kept nano's answer although the policy wanted
+# Sonnet's: a quieter loss.
+#
+# Before you run the patient client, decide what a run writes down.
+
+# %% [markdown] id="instructor-naive" tags=["instructor"]
+# minutes: 1
+# section: Naive against patient
+# say: Nothing was wrong with these tickets. They came at a bad moment, and nobody asked again.
+# show: len(lost), on your own machine, twice. It moves, and that is why the notebook does not print it.
+# ask: Would you have noticed, without counting tickets in and tickets out?
+
+# %% [markdown] id="ex4-header"
+# ## Exercise 4 · 5 minutes · core · A row, whatever happens
+#
+# Write `lines(ticket_id, answered, error)`: the lines of NDJSON for one finished ticket, as a list of texts.
+#
+# - `answered` holds a row (a dictionary) for each tier that answered, in order. Each becomes a line, with `ticket_id` added.
+# - `error` is `None` or a dictionary. If there is one, a last line holds `ticket_id` and `error`.
+# - One line is one JSON object and ends in one newline.
+#
+# A ticket can have both: nano answered, then Sonnet failed. Hints: `lab.hint("ex4")`.
+
+# %% id="ex4" tags=["exercise"]
+def lines(ticket_id, answered, error):
+    # <solution>
+    rows = [{"ticket_id": ticket_id, **row} for row in answered]
+    if error is not None:
+        rows.append({"ticket_id": ticket_id, "error": error})
+    return [json.dumps(row) + "\n" for row in rows]
+    # </solution>
+
+# %% id="ex4-check"
+lines = lab.check("ex4", lines)
+
+# %% [markdown] id="ex4-why" tags=["solution-only"]
+# **Why not one JSON array?** Because an array is not JSON until its last bracket is written: after a crash the file cannot be read, and
+# until then nobody can use a row. **Why a row for a failure?** Because a missing row looks the same as a ticket that was never sent.
+# Somebody has to be able to send exactly the failed ones again.
+
+# %% [markdown] id="route"
+# ## The route
+#
+# All pieces are there. Two rules make sure that nothing gets lost and nothing is paid for twice:
+#
+# - A ticket whose three retries were all refused is not lost, it is *late*. It goes again after the others, with half as many at once. The
+#   service said that it was too many, after all.
+# - A reply that was paid for is kept, so that a ticket which goes again does not pay nano again. `ReplyCache` does that. It is an
+#   `ask` around an `ask`.
+
+# %% id="route-rows"
+WIRE_NAMES = {"sonnet": "claude"}
+
+
+def answered_of(trace):
+    """Return the row of each tier that answered, without the ticket's id."""
+    rows = []
+    for step in trace.steps if trace else ():
+        if step.reply is not None:
+            decision = step.answer.model_dump() if step.answer else None
+            row = {"model": WIRE_NAMES.get(step.tier, step.tier), "decision": decision}
+            first = {"escalated": trace.escalated} if step is trace.steps[0] else {}
+            rows.append(row | first | {"latencyMs": step.reply.latency_ms, "cost": step.cost.usd})
+    return rows
+
+# %% id="route-code"
+def bulk_route(tickets, ask, concurrency):
+    """Yield lines of NDJSON as tickets finish; what was refused to the end goes again, with half as many at once."""
+    waiting = list(tickets)
+    while waiting:
+        late = []
+        for ticket, trace, error in in_parallel(waiting, lambda ticket: walk(TRIAGE, ticket, POLICY, ask), concurrency):
+            problem = problem_of(trace, error)
+            if problem and worth_retrying(problem["type"]) and concurrency > 1:
+                late.append(ticket)
+            else:
+                yield from lines(ticket.id, answered_of(trace), problem)
+        waiting, concurrency = late, max(1, concurrency // 2)
+
+# %% [markdown] id="patient"
+# The same weather as for the naive client.
+
+# %% id="patient-run"
+from workshop_lib.evaluation.cache import ReplyCache
+
+log = []
+with ordered(**weather) as scope:
+    ask = ReplyCache(None, patient(scope, log, random.Random(SEED)))
+    written = [json.loads(text) for text in bulk_route(pile, ask, CONCURRENCY)]
+    theirs = ledger(scope)
+
+seen = {row["ticket_id"] for row in written}
+errors = [row for row in written if "error" in row]
+print(f"Tickets in: {len(pile)}. Tickets with a row: {len(seen)}. Lost: {len(pile) - len(seen)}.")
+for row in errors:
+    print(f"{row['ticket_id']} failed with {row['error']['type']}: {row['error']['message']}")
+
+# %% id="patient-compare"
+good = [ticket for ticket in pile if ticket.id not in {row["ticket_id"] for row in errors}]
+unlike = [row for row in written if "error" not in row and row not in by_library[row["ticket_id"]]]
+print(f"Answered: {len(good)} of {len(tickets)} good tickets, in weather that cost the naive client {'some' if lost else 'none'}.")
+print(f"Rows that differ from those of the calm run with the library: {len(unlike)}.")
+
+# %% [markdown] id="patient-read"
+# **Change it.** Put 5 in place of `QUOTA_RPS` in the weather, or 64 in place of `CONCURRENCY`, and run the naive and the patient cells
+# again. What changes is the time and the number of refusals. What should not change is the number of lost tickets.
+
+# %% [markdown] id="instructor-route" tags=["instructor"]
+# minutes: 2
+# section: The route
+# say: Same weather, same models, same prices. The difference is a page of plumbing, and you wrote the parts that matter.
+# show: bulk_route line by line, then the two counts.
+# ask: What is the one ticket that still fails, and would a fourth retry have helped it?
+
+# %% [markdown] id="ex5-header"
+# ## Exercise 5 · 4 minutes · core · Every request accounted for
+#
+# No ticket lost is half of the books. The other half is requests. `log` has an entry for every call, with `attempts` and `ok` (was it
+# answered in the end?), like `{"attempts": 3, "ok": True, "usd": 0.0001}`.
+#
+# Write `account(calls)`. It returns three numbers: requests **sent**, requests **answered**, requests **refused**. The service counted
+# them as well, so your numbers can be checked.
+#
+# Hints: `lab.hint("ex5")`.
+
+# %% id="ex5" tags=["exercise"]
+def account(calls):
+    # <solution>
+    sent = sum(call["attempts"] for call in calls)
+    answered = sum(call["ok"] for call in calls)
+    return sent, answered, sent - answered
+    # </solution>
+
+# %% id="ex5-check"
+account = lab.check("ex5", account)
+
+# %% [markdown] id="ex5-why" tags=["solution-only"]
+# **Why not count calls?** Because quota is spent by the request, and so is money when a failed one was charged. A log that counts calls
+# says "all is well" while half of the traffic is refused. The share of refused requests is the number to watch and to alarm on.
+
+# %% id="ex5-use"
+sent, answered, refused = account(log)
+print("ours against the ledger of the service (sandbox):")
+print(f"  requests sent      {'agree' if sent == theirs['calls'] else 'differ'}")
+print(f"  requests answered  {'agree' if answered == theirs['ok'] else 'differ'}: {answered}")
+print(f"  requests refused   {'agree' if refused == theirs['throttled'] + theirs['errors'] else 'differ'}: {'some' if refused else 'none'}")
+usd = sum(call["usd"] for call in log)
+print(f"  USD charged        {'agree' if abs(usd - theirs['usd']) < 1e-9 else 'differ'}: {usd:.4f}")
+print(f"The rows say         {sum(row.get('cost', 0.0) for row in written):.4f} USD.")
+
+# %% [markdown] id="compare"
+# ## How the library does it
+#
+# `workshop_lib.bulk.triage`, which you called first, is this:
+
+# %% id="compare-source"
+import inspect
+
+print(inspect.getsource(triage))
+
+# %% [markdown] id="compare-read"
+# You know every part. `run` is your `in_parallel`, `walk` the cascade, `rows` your `lines`, and the gateway behind `ask` holds the retry
+# loop. Two things `run` does that a plain pool does not: its threads *pull* tickets when they are free, so a million tickets never stand in
+# memory at once, and it stops when the reader goes away. The second is the last exercise.
+
+# %% [markdown] id="instructor-books" tags=["instructor"]
+# minutes: 2
+# section: The books
+# say: Two sets of books, ours and theirs, and they agree. If they ever differ, somebody retries behind your back, mostly the SDK.
+# show: The four lines that agree, then the source of triage.
+# ask: boto3 retries on its own unless you switch it off. What would that do to requests sent?
+# cut: Leave out the comparison with the library; it is there to read at home.
+
+# %% [markdown] id="leave"
+# ## When nobody reads on
+#
+# A browser tab is closed, a budget is used up. The reader calls `close()` on the generator, and should not pay for tickets that nobody
+# will see. Does `in_parallel` stop?
+
+# %% id="leave-run"
+from itertools import islice
+
+
+def asked_after_leaving(run):
+    """Return how many tickets were asked although the reader left after two."""
+    asked = []
+
+    def work(ticket):
+        asked.append(ticket.id)
+        return once("nano", request(ticket))
+
+    results = run(tickets, work, 2)
+    list(islice(results, 2))
+    results.close()
+    return len(asked)
+
+
+count = asked_after_leaving(in_parallel)
+print(f"The reader left after 2 of {len(tickets)} tickets. in_parallel asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
+
+# %% [markdown] id="ex6-header"
+# ## Exercise 6 · 5 minutes · stretch · Stop when nobody reads on
+#
+# Write `stoppable(items, work, concurrency)`. It does all that `in_parallel` does. In addition, when the reader calls `close()`:
+#
+# - what has not begun is never started,
+# - what is in work is waited for. It will be charged, so it belongs in the books.
+#
+# Hints: `lab.hint("ex6")`.
+
+# %% id="ex6" tags=["exercise"]
+def stoppable(items, work, concurrency):
+    # <solution>
+    pool = ThreadPoolExecutor(max_workers=concurrency)
+    try:
+        waiting = {pool.submit(work, item): item for item in items}
+        for future in as_completed(waiting):
+            error = future.exception()
+            yield waiting[future], None if error else future.result(), error
+    finally:
+        pool.shutdown(cancel_futures=True)
+    # </solution>
+
+# %% id="ex6-check"
+stoppable = lab.check("ex6", stoppable)
+
+# %% [markdown] id="ex6-why" tags=["solution-only"]
+# **Why does the `with` block not do it?** Because leaving it means "wait for everything submitted", and everything was. **Why wait at all
+# at the end?** A call in flight cannot be taken back. The service answers and charges, so let it end and write it down.
+
+# %% id="ex6-use"
+count = asked_after_leaving(stoppable)
+print(f"The reader left after 2 of {len(tickets)} tickets. stoppable asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
+
+# %% [markdown] id="takeaways"
+# ## What to remember
+#
+# - Time is the larger of two walls: latency over concurrency, and tickets over quota. Past their crossing, more at once buys refusals.
+# - Retry what passes by itself and was not paid for: throttling, server errors, missing connections. At most three times, in one layer.
+# - Wait at random within a range that doubles, and never less than the server asked for.
+# - An error is one ticket's result. Every ticket leaves a row.
+# - Count tickets in against tickets out, and requests sent against the service's own count.
+
+# %% [markdown] id="recall"
+# ## Can you still say it?
+#
+# <details><summary>1. Why is a read timeout not retried, and a connect timeout is?</summary>
+# After a read timeout the model may have worked, and each try is charged again. Without a connection nothing was sent.
+# </details>
+#
+# <details><summary>2. What does jitter change that doubling alone does not?</summary>
+# Clients refused together come back at different times. With doubling alone they come back together, only later.
+# </details>
+#
+# <details><summary>3. From lab 03: a ticket was escalated. Which tiers are charged, and which flag accumulates?</summary>
+# Every tier that ran is charged, not only the one whose answer counts. `review_required` holds if any tier said that a person is needed.
+# </details>
+
+# %% [markdown] id="instructor-close" tags=["instructor"]
+# minutes: 2
+# section: Close
+# say: Nothing lost, nothing paid twice, and the books agree. Now the runs are worth measuring, which is lab 05.
+# ask: The three recall questions, books closed.
+
+# %% [markdown] id="playground"
+# ## Playground
+#
+# A budget. Walk the pile until the money is gone, then leave. Change the budget, the concurrency, or the policy. How far over the budget can
+# a run end, and what does it depend on?
+
+# %% id="playground-run"
+from contextlib import closing
+
+budget_usd, spent = 0.01, 0.0
+asked = []
+
+
+def counted(ticket):
+    asked.append(ticket.id)
+    return walk(TRIAGE, ticket, POLICY, lab.ask)
+
+
+with closing(stoppable(tickets, counted, 2)) as run:
+    for ticket, trace, error in run:
+        spent += trace.cost.usd if trace else 0.0
+        if spent >= budget_usd:
+            break
+print(f"Budget {budget_usd} USD: {'reached' if spent >= budget_usd else 'not reached'}.")
+print(f"Asked: {'all tickets' if len(asked) == len(tickets) else 'fewer than all tickets'}.")
+
+# %% [markdown] id="next"
+# ## What next
+#
+# The same route runs from a terminal: `workshop bulk`. Live, start with a low concurrency and watch the refused requests. Lab 05,
+# `05_bakeoff`, runs whole policies over the same tickets and asks the question that all this was for: did the cascade pay?
