@@ -10,6 +10,7 @@ from workshop_lib.sandbox import process
 from workshop_lib.settings import BEDROCK_ENDPOINT, OPENAI_BASE, Settings, load
 
 _CONNECT_S = 1.0
+_OURS = "WORKSHOP_SANDBOX_PORT"  # tells this process and its children, such as kernels, which endpoint was not the user's choice
 
 
 def open_backend(**overrides: Any) -> Settings:
@@ -37,25 +38,23 @@ def reconnect(**overrides: Any) -> Settings:
 
 def _open_sandbox(settings: Settings, given: dict[str, str | None]) -> None:
     ports = {_port(url) for url in given.values() if url is not None and _ours(url)}
-    running = next((port for port in ports if _serves(port, settings)), None)
+    running = next((port for port in ports if process.serves(port, settings)), None)
     free = next((port for port in ports if process.probe(port) is None), 0)
     root = f"http://127.0.0.1:{running}" if running else process.ensure(settings, port=free).root
     if given[BEDROCK_ENDPOINT] is None or _ours(str(given[BEDROCK_ENDPOINT])):
         os.environ[BEDROCK_ENDPOINT] = root
     if given[OPENAI_BASE] is None or _ours(str(given[OPENAI_BASE])):
         os.environ[OPENAI_BASE] = f"{root}/v1"
+    os.environ[_OURS] = str(_port(root))
     _prepare_plain_clients(settings)
-
-
-def _serves(port: int, settings: Settings) -> bool:
-    """Say whether the sandbox on a port is the one for these settings, and register as its user."""
-    health = process.probe(port)
-    return health is not None and health.get("key") == process.key(settings) and process.join(port) is not None
 
 
 def _prepare_plain_clients(settings: Settings) -> None:
     """Set what a plain boto3 or openai client needs in order to start at all, and take away what makes it fail on plain http."""
     environment = os.environ
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "OPENAI_API_KEY"):
+        if not environment.get(variable):  # set but empty means unset, as in the settings
+            environment.pop(variable, None)
     if "AWS_ACCESS_KEY_ID" not in environment:
         environment["AWS_ACCESS_KEY_ID"] = environment["AWS_SECRET_ACCESS_KEY"] = "sandbox"  # noqa: S105  # a dummy the sandbox accepts
     environment.setdefault("AWS_DEFAULT_REGION", settings.region)  # boto3 does not read AWS_REGION
@@ -68,8 +67,8 @@ def _prepare_plain_clients(settings: Settings) -> None:
 
 
 def _ours(url: str) -> bool:
-    """Say whether a URL is that of a sandbox which this checkout started, now or before."""
-    return process.started_here(_port(url))
+    """Say whether a URL is that of a sandbox which this checkout started, now or before, also if nothing is left of its state."""
+    return os.environ.get(_OURS) == str(_port(url)) or process.started_here(_port(url))
 
 
 def _port(url: str) -> int:

@@ -1,5 +1,6 @@
 """The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, build, lint, data`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,9 @@ def main() -> None:
     except WorkshopError as error:
         typer.echo(f"workshop: {error}", err=True)
         sys.exit(1)
+    except OSError as error:  # a file or folder that cannot be read or written, or a full disk
+        typer.echo(f"workshop: {error.filename or 'a file'}: {error.strerror or error}. Check that it can be read and written.", err=True)
+        sys.exit(1)
 
 
 @app.command()
@@ -47,7 +51,10 @@ def sandbox(
 ) -> None:
     """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
     if context.invoked_subcommand is None:
-        from workshop_lib.sandbox.run import serve
+        from workshop_lib.sandbox.process import ONE_THREAD
+
+        os.environ.update(ONE_THREAD)
+        from workshop_lib.sandbox.run import serve  # after the line above, because it loads the numerical libraries
 
         serve(port=port, seed=seed, time_scale=time_scale)
 

@@ -78,7 +78,10 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def _packages() -> Check:
-    wanted = pins((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    lock = ROOT / "requirements.lock"
+    if not lock.exists():
+        return Check("packages", False, "requirements.lock is missing", "git checkout requirements.lock")
+    wanted = pins(lock.read_text(encoding="utf-8"))
     other = [f"{name} {_installed(name) or 'missing'} (lock: {version})" for name, version in wanted.items() if _installed(name) != version]
     found = f"{len(wanted)} as locked" if not other else f"{len(other)} differ from requirements.lock, first {other[0]}"
     return Check("packages", not other, found, "make clean run, or pip install --require-hashes -r requirements.lock")
@@ -99,7 +102,10 @@ def _kernel() -> Check:
 
 
 def _data() -> Check:
-    problems = manifest.problems()
+    try:
+        problems = manifest.problems()
+    except WorkshopError as error:
+        problems = [str(error).rstrip(".")]
     listed = manifest.MANIFEST.read_text(encoding="utf-8").count("\n") if manifest.MANIFEST.exists() else 0
     found = problems[0] if problems else f"{listed} files with the right sha256"
     return Check("data", not problems, found, "git checkout data, or after a change that is meant: workshop data seal")

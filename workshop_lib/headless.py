@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -39,9 +40,12 @@ def run_all(seed: int = 0, out: Path | None = None) -> Path:
     """
     folder = _folder(out)
     console = Console(highlight=False)
+    labs = sorted(path.parent for path in NOTEBOOKS.glob("*/solution.ipynb"))
+    if not labs:
+        raise LabError(f"There is no lab under {NOTEBOOKS}. Restore them with: git checkout notebooks, or build them: workshop build")
     open_backend(seed=seed)
     pages = []
-    for lab in sorted(path.parent for path in NOTEBOOKS.glob("*/solution.ipynb")):
+    for lab in labs:
         with console.status(f"{lab.name} ..."):
             pages.append(_run_lab(lab, seed, folder))
         console.print(f"{lab.name}: ran from top to bottom")
@@ -78,7 +82,7 @@ def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
 def open_jupyterlab(options: Sequence[str] = ()) -> int:
     """Open JupyterLab on the labs with a sandbox that ends with it; `options` go to JupyterLab; return its exit status.
 
-    Ctrl-C stops the server and its kernels in an orderly way, whether it reaches the server too (a terminal) or only this process.
+    Ctrl-C and SIGTERM stop the server and its kernels in an orderly way, whether they reach the server too (a terminal) or not.
     """
     settings = open_backend()
     print(f"Backend: {settings.backend}. Stop with Ctrl-C.")
@@ -86,6 +90,7 @@ def open_jupyterlab(options: Sequence[str] = ()) -> int:
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first.relative_to(ROOT).as_posix()}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container; the server answers on this machine only, and asks for a token
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen([*command, *options])  # noqa: S603  # our own interpreter, and options the user typed
     try:
         return server.wait()
@@ -107,6 +112,7 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
 
 def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     executed = folder / f"{lab.name}.ipynb"
@@ -122,6 +128,8 @@ def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
         )
     except PapermillExecutionError as error:
         raise LabError(f"{lab.name} stopped at cell [{error.exec_count}] with {error.ename}: {error.evalue}. The notebook so far: {_shown(executed)}") from error
+    except DeadKernelError as error:
+        raise LabError(f"{lab.name} stopped because its kernel died, often for want of memory. The notebook so far: {_shown(executed)}") from error
     return _page(executed)
 
 

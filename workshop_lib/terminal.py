@@ -85,9 +85,9 @@ class BulkSummary:
 def bulk_file(source: Path, out: Path, policy: str, concurrency: int) -> BulkSummary:
     """Route a file of tickets to NDJSON, writing rows as tickets finish; raise DataError for a broken file before any call."""
     tickets = read_tickets(source).tickets
-    chosen = policy_named(policy)
     if out.exists() and out.samefile(source):
-        raise DataError(f"{out} is the file of tickets itself. Name another file with --out, so that the tickets are kept.")
+        raise SettingsError(f"{out} holds the tickets themselves. Name another file with --out.")
+    chosen = policy_named(policy)
     settings = open_backend(max_connections=max(64, concurrency))
     try:
         with out.open("w", encoding="utf-8") as file:

@@ -1,13 +1,13 @@
 # %% [markdown] id="title"
 # # Call three tiers and read the bill
 #
-# You send one question to three models and one ticket to two, a model name apart, and work out what each call cost.
+# You send one question to three models and one ticket to two, changing only the model's name, and work out what each call cost.
 #
-# **Time:** 30 minutes alone, 35 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.05 USD on Amazon Bedrock; NVIDIA NIM prints no token price.
+# **Time:** 35 minutes alone, 35 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Cost live:** about 0.08 USD on Amazon Bedrock at recorded token counts and list prices; NVIDIA NIM prints no token price.
 #
-# A *tier* is one model in a row from cheap to dear. This course answers most requests with the cheap one. Before you can say whether
-# that pays, you have to know what a call costs. That is this lab.
+# A *tier* is one model in a row from cheap to expensive. This course answers most requests with the cheap one. Before you can say
+# whether that pays, you have to know what a call costs, so this lab comes first.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -25,7 +25,8 @@
 # | what a token is | models charge by the token | a piece of a word, about four letters of English |
 # | a cloud account | not needed | everything here runs against a server on this machine, the *sandbox* |
 #
-# The clients are real: the `openai` and `boto3` packages, unchanged. Only the address they call differs from a live run.
+# Two services appear: **NVIDIA NIM**, called with the `openai` package, and **Amazon Bedrock**, called with `boto3` through *Converse*, its
+# one request format for all its models. The packages are real and unchanged. Only the address they call differs from a live run.
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 3
@@ -78,14 +79,14 @@ for tier, reply in replies.items():
 print(text_table(pd.DataFrame(rows), {"cost_usd": 8}))
 
 # %% id="win-sentence"
-cheap, dear = replies[TIERS[0]].cost.usd, replies[TIERS[-1]].cost.usd
-print(f"{TIERS[-1]} cost {dear / cheap:.0f} times as much as {TIERS[0]} for the same question.")
-print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no tier'}.")
+cheap, expensive = replies[TIERS[0]].cost.usd, replies[TIERS[-1]].cost.usd
+print(f"{TIERS[-1]} cost {expensive / cheap:.0f} times as much as {TIERS[0]} for the same question ({HERE} tokens, proxy prices).")
+print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no tier'} ({HERE}).")
 
 # %% [markdown] id="win-labels"
 # Read the `source` column before anything else. **sandbox** means: small programs on this machine answered in place of the models. They
 # make real mistakes, but their own. So a row says how *the stand-in for* a tier did, never how good the vendor's model is. Tokens and
-# latency are modelled too. The prices are not: they come from a dated table, which you will open in a minute.
+# latency are modelled too. The prices are not: they come from a dated table. You will open it in a minute and see what *proxy* means.
 #
 # Now take it apart: one call, its usage, its price.
 
@@ -97,7 +98,7 @@ print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no ti
 # ask: Which of these columns would change on a live run? (All but the prices behind cost_usd.)
 
 # %% [markdown] id="openai"
-# ## One endpoint, a `model=` string apart
+# ## One endpoint, three values of `model=`
 #
 # `lab.ask` hides the client. Here is the call itself, with the plain `openai` client that talks to NVIDIA NIM in a live run. To call
 # another tier, change the string and nothing else. (`nim-8b` is the short name in this course's model table; the server wants the full id.)
@@ -114,8 +115,8 @@ print(completion.usage.model_dump_json(indent=1, exclude_none=True))
 print("A cost field?", getattr(completion.usage, "cost", "no"))
 
 # %% [markdown] id="openai-usage"
-# The reply says how many tokens went in and came out. It does not say what they cost: no cost field is part of this interface. You
-# multiply yourself, so you need a price for each direction.
+# The reply says how many tokens went in and came out. It does not say what they cost: this interface has no cost field. You
+# multiply yourself, so you need a price for each direction, input and output.
 
 # %% id="openai-all"
 completions = {}
@@ -124,13 +125,13 @@ for tier in TIERS:
         model=catalog.model(tier).id, messages=[{"role": "user", "content": question}], max_tokens=120
     )
     usage = completions[tier].usage
-    print(f"{tier:8}  {usage.prompt_tokens:3} tokens in, {usage.completion_tokens:3} out")
+    print(f"{tier:8}  {usage.prompt_tokens:3} tokens in, {usage.completion_tokens:3} out ({HERE})")
 
 # %% [markdown] id="predict-price"
 # ## The price of each direction
 #
-# **Predict first.** How many times as much does a token cost on its way *out* of Claude Sonnet as on its way *in*? Write your guess over
-# the dots. Leave them and everything still runs.
+# **Predict first.** With Claude Sonnet, how many times as much does an *output* token cost as an *input* token? Replace the dots with your
+# guess. If you leave them, everything still runs.
 
 # %% id="predict-price-guess"
 my_guess_out_over_in = ...
@@ -156,14 +157,14 @@ for key in ("sonnet", "nim-8b", "nim-253b"):
     print(f"{key}: {price.basis} price, checked {price.checked_on}, from {price.source}")
 
 # %% [markdown] id="prices-proxy"
-# Two kinds of price stand in that table. A **list** price is printed by the provider. NIM prints no token price for its models, so those
-# rows hold a **proxy**: what another host charges for the same weights. A proxy is good for comparing tiers and for this lab. It is not
-# what you would pay. Replace it in `data/models.toml` by your own figure, such as GPU hours divided by tokens served.
+# That table holds two kinds of price. A **list** price is the provider's own. NIM prints no token price for its models, so those rows hold
+# a **proxy**: what another host charges for the same weights. A proxy will do for comparing tiers in this lab. It is not what you would
+# pay. Replace it in `data/models.toml` by your own figure, such as the cost of your GPU hours divided by the tokens they served.
 
 # %% [markdown] id="instructor-prices" tags=["instructor"]
 # minutes: 2
 # section: The price of each direction
-# say: Two prices a model, one for each direction, and output is the dear one. Prices are data with a source and a day, never constants in the code.
+# say: Two prices a model, one for each direction, and output is the expensive one. Prices are data with a source and a day, never constants in the code.
 # show: The column out/in, then the three lines with their sources.
 # ask: What would a proxy price do to a business case? (It can rank tiers. It cannot promise a saving.)
 # cut: Run the cells up to Exercise 1 in one go and talk about the table only.
@@ -188,8 +189,8 @@ call_usd = lab.check("ex1", call_usd)
 
 # %% [markdown] id="ex1-why" tags=["solution-only"]
 # **Why not one blended price per 1,000 tokens?** Because the mix of input and output differs between tiers and prompts, and output is
-# the dear direction. **Why not guess tokens from the length of the text?** A published comparison did that first. With the tokens that the
-# service reported, the same 30 tickets cost about five times as much (published, [how the tables differ](../../data/published/README.md)).
+# the more expensive direction. **Why not guess tokens from the length of the text?** A published comparison did so at first. Counted with
+# the tokens that the service reported, the same 30 tickets cost about five times as much (published, [how the tables differ](../../data/published/README.md)).
 
 # %% [markdown] id="ex1-after"
 # Price the three calls from before with it. The library's gateway, `lab.ask`, has priced the same calls already.
@@ -233,10 +234,10 @@ def converse_arguments(tier, ticket):
 for tier in ("nano", "sonnet"):
     response = lab.bedrock.converse(**converse_arguments(tier, ticket))
     usage, latency_ms = response["usage"], response["metrics"]["latencyMs"]
-    print(f"{tier:6}  {usage['inputTokens']} tokens in, {usage['outputTokens']} out, {latency_ms} ms ({HERE})")
+    print(f"{tier:6}  ended with {response['stopReason']}, {usage['outputTokens']} tokens out, {latency_ms} ms ({HERE})")
 
 # %% [markdown] id="raw"
-# Again a string apart: only `modelId` changed. Look at a whole response once. Your code will have to find its way through it.
+# Again only one string changed, `modelId`. Now look at one whole response, because Exercise 2 reads the decision out of it.
 
 # %% id="raw-response"
 response = lab.bedrock.converse(**converse_arguments("nano", ticket))
@@ -250,10 +251,10 @@ print(json.dumps({name: part for name, part in response.items() if name != "Resp
 # ask: You force the tool. What can still come back? Collect guesses, then run the next cells.
 
 # %% [markdown] id="predict-text"
-# ## Forced is not obeyed
+# ## A forced tool is not always called
 #
 # **Predict first.** The tool is forced. Of the sample tickets sent to the stand-in for Nano, how many replies come back *without* a tool
-# call? Write a number over the dots.
+# call? Replace the dots with a number.
 
 # %% id="predict-text-guess"
 my_guess_in_text = ...
@@ -281,8 +282,8 @@ if not in_text:
 
 # %% [markdown] id="samples-explain"
 # The stand-in for Nano does this on purpose, on average in one reply of eight, because small models on the real service do it too. (The
-# share is made up; that it happens is not.) Such a reply is an answer in the wrong envelope, and it was charged. Throw it away and ask
-# again, and you pay twice.
+# share is made up; that it happens is not.) Such a reply does hold the answer, in the text instead of a tool call, and it was charged. If
+# you throw it away and ask again, you pay twice.
 
 # %% [markdown] id="ex2-header"
 # ## Exercise 2 · 6 minutes · core · Read the decision, however it came
@@ -290,7 +291,8 @@ if not in_text:
 # Write `read_decision(response, ticket_id)`. It returns the decision as a dictionary:
 #
 # - the arguments of the first tool call, in whichever block it stands;
-# - if there is none, the JSON object in the text. `json_object(text)` finds it, also inside prose or a code fence;
+# - if there is none, the JSON object in the text. `json_object(text)` finds it, also inside prose or a code fence, and raises
+#   `InvalidAnswer` if there is none;
 # - always with *your* `ticket_id`, whatever the model wrote there.
 #
 # Hints: `lab.hint("ex2")`.
@@ -341,13 +343,13 @@ for ticket_id, decision in decisions.items():
 print(f"{doubtful} of {len(decisions)} decisions lack a field or name a category that was not offered ({HERE}).")
 
 # %% [markdown] id="ex2-after"
-# Read is not the same as *valid*. The schema named eight categories and required every field; a small model may still leave a field out or
-# invent a value. Lab 02 refuses such answers, and still charges them.
+# A decision that can be read is not yet *valid*. The schema named eight categories and required every field; a small model may still
+# leave a field out or invent a value. Lab 02 refuses such answers, and still charges them.
 
 # %% [markdown] id="refusals"
 # ## Three requests, two refusals
 #
-# Some requests work on one tier and fail on the next. Two cases cost people an afternoon each. Both are caught here and printed as one line.
+# Some requests work on one tier and fail on the next. Here are two common cases. Each error is caught and printed as one line.
 
 # %% id="refusals-run"
 def attempt(what, **changed):
@@ -363,8 +365,10 @@ attempt("Opus without temperature", inferenceConfig={"maxTokens": 300})
 attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("us."))
 
 # %% [markdown] id="refusals-explain"
-# - Opus 4.7 takes no `temperature`, not even 0. Whether a model takes it is a fact of the model, so it stands in the model table.
-# - The Claude models are called through an **inference profile**, the id with `us.` in front. The bare id is known, and refused.
+# - Opus 4.7 takes no `temperature` (how much chance goes into the choice of words), not even 0. That depends on the model, so the model
+#   table says it.
+# - The Claude models are called through an **inference profile**, the id with `us.` in front. Bedrock knows the id without it, but refuses
+#   the call.
 #
 # Neither is worth a retry: the same request would be refused again. `lab.ask("opus", ...)` reads the table and leaves the temperature out.
 
@@ -377,10 +381,10 @@ attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("u
 # cut: Run the cell, read the two refusals aloud, go on.
 
 # %% [markdown] id="predict-tokens"
-# ## Same prompt, other count
+# ## Same prompt, different token count
 #
 # **Predict first.** You send Sonnet the very same system text, tool and ticket as Nano. How many *percent* more input tokens does it
-# report? Write a number over the dots.
+# report? Replace the dots with a number.
 
 # %% id="predict-tokens-guess"
 my_guess_percent = ...
@@ -399,7 +403,7 @@ for (tier, source), usages in measured.items():
 #
 # Write `input_ratio(small, large)`. Both are lists of usages, as Converse reports them, for the same prompts in the same order:
 # `{"inputTokens": 561, "outputTokens": 66, "totalTokens": 627}`. Return how many times as many input tokens the large model counted, over
-# all prompts together: 1.5 means half as many again.
+# all prompts together: 1.5 means 50 % more.
 #
 # Hints: `lab.hint("ex3")`.
 
@@ -458,7 +462,7 @@ print(f"The borrowed count makes the bill {1 - mean(borrowed) / mean(own):.0%} t
 
 # %% [markdown] id="instructor-tokens" tags=["instructor"]
 # minutes: 2
-# section: Same prompt, other count
+# section: Same prompt, different token count
 # say: A token is not a unit like a gram. Each family of models has its own. Compare dollars, never tokens.
 # show: The recorded ratio first, then the sandbox's, and say why only one of the two is evidence.
 # ask: Your colleague counts tokens with one tokenizer for all tiers. What is wrong with the spreadsheet?
@@ -484,8 +488,8 @@ monthly_usd = lab.check("ex4", monthly_usd)
 # times any volume is free. Money is rounded once, where it is printed.
 
 # %% [markdown] id="month"
-# **Change it.** Put your own volume in place of `CALLS_PER_DAY` and run the cell again. At which volume does the difference between the
-# tiers pay for an engineer's day?
+# **Change it.** In the next cell put your own volume in place of `CALLS_PER_DAY`, and run it again. At which volume does the difference
+# between Nano and Sonnet pay for a day of an engineer's work each month?
 
 # %% id="month-table"
 calls_per_day = CALLS_PER_DAY
@@ -503,12 +507,12 @@ print(text_table(bills, {"in": 0, "out": 0, "usd_per_1000": 2, "usd_a_month": 2}
 # %% id="month-sentence"
 usd = bills.set_index(["tier", "tokens from"])["usd_per_1000"]
 for source in bills["tokens from"].unique():
-    print(f"{source}: a ticket costs {usd['sonnet', source] / usd['nano', source]:.0f} times as much on Sonnet as on Nano")
+    print(f"{source} tokens: a ticket costs {usd['sonnet', source] / usd['nano', source]:.0f} times as much on Sonnet as on Nano")
 
 # %% [markdown] id="month-explain"
 # The columns `in` and `out` say why the sources differ: the recorded tickets were sent with another prompt and drew other answers. Nobody
-# recorded Super. What the sources share is the distance between Nano and Sonnet, and a cascade lives on that distance. Which direction makes
-# it?
+# recorded Super. With either source Sonnet costs far more than Nano, and a cascade can save only because of that difference. How much of
+# each bill is output?
 
 # %% id="month-parts"
 parts = []
@@ -545,13 +549,13 @@ def draw(axes):
 figure(draw, title="What 1,000 tickets cost, by direction", caption=caption, table=parts, size=(6.4, 2.8))
 
 # %% [markdown] id="month-after"
-# A small share of the tokens makes a large share of the bill. That is the price of the output direction. Asking for shorter answers saves
-# more than the token count suggests.
+# Input is the larger part of both bills, but output costs much more than its share of the tokens, because its price is higher. So asking for
+# shorter answers saves more than the token count suggests.
 
 # %% [markdown] id="instructor-month" tags=["instructor"]
 # minutes: 2
 # section: What a month costs
-# say: Count dollars by direction. A shorter answer saves in the dear direction, a shorter prompt in the cheap one.
+# say: Count dollars by direction. A token cut from the answer saves several times what a token cut from the prompt saves.
 # show: The figure, then the two shares in its caption.
 # ask: Name your own volume. Change calls_per_day and read out your bill.
 
@@ -559,8 +563,8 @@ figure(draw, title="What 1,000 tickets cost, by direction", caption=caption, tab
 # ## Exercise 5 · 5 minutes · stretch · When usage is missing
 #
 # A stream that was cut, a timeout, a server that leaves counts out: sometimes there is no usage, and you are still charged. Write
-# `bill(usages, price)`. Return two things: the USD you *know*, and `True` only if that is all. A usage may be `None` or lack a count.
-# Such a call adds nothing and makes the bill incomplete. Your `call_usd` may help.
+# `bill(usages, price)`. Return two things: the USD that are known, and `True` if no count was missing, else `False`. A usage may be `None`
+# or lack a count. Such a call adds nothing and makes the bill incomplete. Your `call_usd` may help.
 #
 # Hints: `lab.hint("ex5")`.
 
@@ -580,7 +584,7 @@ def bill(usages, price):
 bill = lab.check("ex5", bill)
 
 # %% [markdown] id="ex5-why" tags=["solution-only"]
-# **Why not count a missing usage as zero?** Because the sum would look exact and be too low, and the most broken tier would look the
+# **Why not count a missing usage as zero?** Because the sum would look exact and be too low, and the tier that fails most often would look
 # cheapest. "At least 0.42 USD" is a true statement; "0.42 USD" is not. The library keeps both parts together in `Cost(usd, complete)`.
 
 # %% id="ex5-use"
@@ -594,8 +598,8 @@ print("The library says of a call without usage:", library_price(catalog.model("
 # %% [markdown] id="takeaways"
 # ## What to remember
 #
-# - Another tier is another model string. What differs is the bill, and the small print of the request.
-# - Cost is input tokens times the input price plus output tokens times the output price. On Bedrock, output is the dear direction.
+# - To call another tier you change the model string. The bill changes with it, and sometimes what the request may contain.
+# - Cost is input tokens times the input price plus output tokens times the output price. Output tokens cost several times as much.
 # - Every tier counts its own tokens. Take usage from each reply, and compare dollars.
 # - A forced tool is not a promise. Read every block, then the text, and keep your own ticket id.
 # - A number has a source: sandbox, recorded, published. A price does too: list or proxy. Missing usage is unknown, never zero.
@@ -604,7 +608,7 @@ print("The library says of a call without usage:", library_price(catalog.model("
 # ## Can you still say it?
 #
 # <details><summary>1. Which two numbers of a reply do you need for its cost, and why not their sum?</summary>
-# Input and output tokens. Each direction has its own price, so their sum has none.
+# Input and output tokens. Each direction has its own price, so there is no price for their sum.
 # </details>
 #
 # <details><summary>2. The tool is forced, the reply is text. What do you do, and who pays?</summary>
@@ -624,7 +628,8 @@ print("The library says of a call without usage:", library_price(catalog.model("
 # %% [markdown] id="playground"
 # ## Playground
 #
-# Your own ticket, two tiers. Change the text and run the cell again. Make it short, angry, German, or two problems at once.
+# Your own ticket, two tiers. Change the text and run the cell again. Make it short, or angry, or describe two problems at once. In the
+# sandbox the stand-ins answer, so a strange decision says nothing about the vendors' models.
 
 # %% id="playground-run"
 from workshop_lib.tasks import Ticket
@@ -641,5 +646,5 @@ for tier in ("nano", "sonnet"):
 # %% [markdown] id="next"
 # ## What next
 #
-# Each decision carries a confidence. A cascade would act on it: trust the cheap answer if it is sure, else ask the dear
-# one. Lab 02, `02_confidence`, asks whether that number means anything.
+# Each decision carries a confidence. A cascade would act on it: keep the cheap answer if it is sure, else ask the expensive
+# tier. Lab 02, `02_confidence`, asks whether that number means anything.

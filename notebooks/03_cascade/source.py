@@ -1,12 +1,13 @@
 # %% [markdown] id="title"
 # # Build a cascade and count what it saves and loses
 #
-# You build a cascade that asks a cheap model first and a dear one only when it must, and you find out when that pays.
+# You build a cascade that asks a cheap model first and an expensive one only when it must, and you find out when that pays.
 #
-# **Time:** 30 minutes alone, 35 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Time:** 45 minutes alone, 35 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
 # **Cost live:** about 0.75 USD on Amazon Bedrock at the defaults and recorded token counts, nearly all of it Sonnet; NVIDIA NIM prints no token price.
 #
-# A *cascade* walks a row of tiers, cheapest first. A *gate* looks at each answer and keeps it or *escalates*: asks the next tier.
+# A *cascade* walks a row of tiers, cheapest first. A *gate* looks at each answer and either keeps it or *escalates*, which means asking
+# the next tier.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -22,11 +23,11 @@
 # | you need | why | from |
 # |---|---|---|
 # | the cost of a call from its usage | a cascade pays for several calls an item | lab 01 |
-# | self-rated confidence, and what an invalid reply is | the gate reads the one and escalates the other | lab 02 |
-# | the Wilson interval as a range around a share | a few dozen questions leave much open | lab 02, or read "95 % range" |
+# | self-rated confidence, and what an invalid reply is | the gate compares the confidence with a threshold and escalates invalid replies | lab 02 |
+# | the Wilson interval as a range around a share | a share of a few dozen questions is uncertain | lab 02, or read "95 % range" |
 #
 # Every number names its source. **sandbox**: stand-in models on this machine, no figures of the vendors' models. **recorded**: Amazon
-# Bedrock, 2026-08-31, 150 tickets. **published**: a table that someone printed.
+# Bedrock, 2026-08-31, 150 tickets. **published**: a figure that somebody else printed.
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 1
@@ -66,8 +67,9 @@ def less(saving):
 # %% [markdown] id="win"
 # ## The result first
 #
-# A few dozen questions, from trivia to several steps of arithmetic. Once the largest tier answers them all. Once a cascade of three tiers
-# does: it stops at the first answer that rates itself `THRESHOLD` or more, on a scale from 1 to 5.
+# Here are a few dozen questions, from trivia to several steps of arithmetic. First the largest tier answers them all. Then a cascade of
+# three tiers does: it stops at the first answer that rates itself `THRESHOLD` or more, on a scale from 1 to 5. Each of these two ways to
+# answer every question is called an *arm*.
 
 # %% id="win-run"
 questions = load_questions("calibration")[:LIMIT]
@@ -85,8 +87,8 @@ print(f"cascade:     {usd_walked:.6f} USD, {less(1 - usd_walked / usd_large)}")
 # %% [markdown] id="win-read"
 # That is the number such projects put on a slide. It says nothing about the answers.
 #
-# **Predict.** How many fewer right answers than always-253B did the cascade give on these questions? Write a number over the dots (negative
-# means that the cascade did better). Leave them and everything still runs. You get the result near the end.
+# **Predict.** How many fewer right answers than always-253B did the cascade give on these questions? Replace the dots with a number
+# (negative means that the cascade did better). If you leave them, everything still runs. You get the result near the end.
 
 # %% id="guess-lost"
 my_guess_lost = ...
@@ -150,7 +152,7 @@ keep = lab.check("ex1", keep)
 
 # %% [markdown] id="ex1-why" tags=["solution-only"]
 # **Why not `>`?** The scale is coarse. If "fairly sure" is 4 and the rule says 4 is enough, then `>` silently turns threshold 4 into
-# threshold 5, and the bill shows it. **Why not keep `None`?** An invalid reply is no low-quality answer, it is no answer.
+# threshold 5, and the bill shows it. **Why not keep `None`?** An invalid reply is not a poor answer, it is none at all.
 
 # %% id="gate-on-small"
 first = [ask_tier("nim-8b", question)[0] for question in items]
@@ -219,8 +221,8 @@ for step in trace.steps:
 print(f"all tiers {trace.cost.usd:.8f} USD, answered by {trace.model_used}  ({HERE})")
 
 # %% [markdown] id="winner-only"
-# What if you had charged the winner only? It is the most common mistake in home-made cascades, and it always flatters them. The next cell
-# counts how much.
+# What if you had charged the winner only? That is an easy mistake, and it makes every cascade that escalates look cheaper than it is. The
+# next cell counts by how much.
 
 # %% id="winner-only-bill"
 winners = sum(trace.steps[-1].cost.usd for trace in walked)
@@ -231,13 +233,13 @@ print(f"The second bill leaves out {100 * (1 - winners / usd_walked):.1f} % of w
 # %% [markdown] id="economics"
 # ## When does it pay?
 #
-# Take two tiers. Every item pays the cheap tier, and the gate if the gate costs something (a judge does). A share `e` escalates and pays the
-# strong tier **on top**. On average an item costs
+# Take two tiers. Every item pays the cheap tier, and the gate if the gate costs something (a *judge* does: one more model that rates the
+# answer). A share `e` escalates and pays the strong tier **on top**. On average an item costs
 #
 # `cheap + gate + e * strong`
 #
 # **Predict.** Nano first, Sonnet behind it. What share of the tickets may escalate before this costs as much as Sonnet for all of them?
-# Write a percentage over the dots.
+# Replace the dots with a percentage.
 
 # %% id="guess-break-even"
 my_guess_break_even = ...
@@ -246,7 +248,7 @@ my_guess_break_even = ...
 # ## Exercise 3 · 4 minutes · core · When it stops paying
 #
 # Write `break_even(cheap, strong, gate)`: the share of items, from 0 to 1, that may escalate before the cascade costs as much as always
-# asking the strong model. All three arguments are USD per item.
+# asking the strong model. All three arguments are USD per item. If the cascade can never pay, the result is zero or less.
 
 # %% id="ex3" tags=["exercise"]
 def break_even(cheap, strong, gate):
@@ -260,7 +262,7 @@ break_even = lab.check("ex3", break_even)
 
 # %% [markdown] id="ex3-why" tags=["solution-only"]
 # From `cheap + gate + e * strong < strong` follows `e < 1 - (cheap + gate) / strong`. **Why not weigh the cheap tier with `1 - e`?** That is a
-# router, which picks one tier and pays one. A cascade has paid the cheap tier before it knows. A negative result means that it never pays.
+# router, which picks one tier for each item and pays only that one. A cascade has paid the cheap tier before it knows.
 
 # %% id="costs"
 from workshop_lib import catalog
@@ -284,16 +286,18 @@ pairs = {
 # %% id="costs-break-even"
 print(told(my_guess_break_even))
 for name, (cheap, strong) in pairs.items():
-    print(f"{strong / cheap:4.0f} times the price, break-even at {100 * break_even(cheap, strong, 0):6.1f} % escalated: {name}")
+    print(f"{name}:")
+    print(f"  the strong tier costs {strong / cheap:.0f} times as much, break-even at {100 * break_even(cheap, strong, 0):.1f} % escalated")
 
 cheap, strong = pairs["Nano, Sonnet (recorded)"]
 with_judge = break_even(cheap, strong, strong)
-print(f"\nWith a judge that costs one Sonnet call an item: {100 * with_judge:.1f} %, so it {'never pays' if with_judge <= 0 else 'can pay'}.")
+print(f"\nNano, Sonnet and a judge that costs one Sonnet call an item: {100 * with_judge:.1f} %, ", end="")
+print(f"so it {'never pays' if with_judge <= 0 else 'can pay'}. (recorded)")
 
 # %% [markdown] id="costs-read"
-# Cost alone is hardly ever an argument against a very cheap first tier: nearly everything may escalate and it still saves. A gate that costs
-# as much as the strong model ends that at once. So the questions that decide are others: **is the answer still right**, and **is it still in
-# time**?
+# Cost alone is hardly ever an argument against a very cheap first tier: nearly everything may escalate and it still saves. The exception is
+# a gate that costs as much as the strong model. Usually, then, two other questions decide: **is the answer still right**, and **does it
+# still come in time**?
 
 # %% [markdown] id="claim"
 # ## A claim to recompute
@@ -301,7 +305,7 @@ print(f"\nWith a judge that costs one Sonnet call an item: {100 * with_judge:.1f
 # An architecture note on this pattern (published) says: 80 % of the requests are simple, tier 1 costs a tenth and is right 95 % of the time,
 # so you pay **15 to 25 %** of what the strong model costs. It adds that you need a pass rate above 80 %.
 #
-# **Predict.** What percentage do you get from its numbers?
+# **Predict.** What percentage do you get from the note's numbers?
 
 # %% id="guess-share"
 my_guess_share = ...
@@ -323,8 +327,9 @@ print(f"15 to 25 % needs {100 * low:.0f} to {100 * high:.0f} % escalated.")
 print(f"Break-even at a tenth of the price: a pass rate above {100 * (1 - break_even(0.1, 1, 0)):.0f} %.")
 
 # %% [markdown] id="claim-read"
-# No reading of the note's own numbers gives its result, and for cost alone a far lower pass rate is enough. The slip is an easy one: with a
-# fifth escalated you pay that fifth in full, and the first tier besides. Recompute a business case before you repeat it.
+# None of these three readings of the note's own numbers gives its result, and for cost alone a far lower pass rate is enough. Even in the
+# cheapest reading the fifth that reaches the strong model costs 20 % by itself, and the first tier comes on top. Recompute a business case
+# before you repeat it.
 
 # %% [markdown] id="instructor-economics" tags=["instructor"]
 # minutes: 2
@@ -350,11 +355,12 @@ nano = run_arm(TRIAGE, tickets, single("nano"), ask)
 decisions = [trace.answer for trace in nano if trace.answer is not None]
 example = decisions[0]
 without = len(tickets) - len(decisions)
-print(f"{len(decisions)} of {len(tickets)} tickets have a valid decision ({HERE}), {without} without one escalate by themselves. The first one:")
+print(f"Valid decisions: {len(decisions)} of {len(tickets)} ({HERE}). Invalid replies, which escalate in any case: {without}.")
+print("The first decision:")
 print(f"{example.category}, {example.priority}, confidence {example.confidence}, needs_human {example.needs_human}")
 
 # %% [markdown] id="guess-tickets"
-# **Predict.** What percentage of these tickets will the documented policy escalate? And the published one?
+# **Predict.** What percentage of these decisions will the documented policy escalate? And the published one?
 
 # %% id="guess-rates"
 my_guess_documented, my_guess_published = ..., ...
@@ -380,7 +386,7 @@ escalates = lab.check("ex4", escalates)
 
 # %% [markdown] id="ex4-why" tags=["solution-only"]
 # **Why not join the rules by `and`?** Then a P0 that the model is sure about stays with the small model, and a sure error is the very case
-# that hurts. Each rule guards against another danger, so each must be able to escalate alone.
+# that hurts. Each rule guards against a different danger, so each must be able to escalate alone.
 
 # %% id="rules-used"
 from workshop_lib.cascade import documented, published, reasons
@@ -397,8 +403,9 @@ print("always escalated by the published policy:", ", ".join(LIST))
 # %% [markdown] id="policies"
 # ## Two policies on the same tickets
 #
-# Both policies walk over the same replies of Nano's and Sonnet's stand-ins, so they differ by policy and by nothing else. `right` is
-# agreement with the category that a person gave, `joint` with all three fields. `low` and `high` bound a 95 % Wilson interval.
+# Both policies walk over the same replies of Nano's and Sonnet's stand-ins, so they differ by policy and by nothing else. `right` counts
+# the tickets whose category agrees with the ticket's label, `joint` those that agree in all three fields. `low` and `high` bound the 95 %
+# Wilson interval of the share right. The escalation rate is a share of all tickets, invalid replies included.
 
 # %% id="policies-run"
 ticket_arms = {"always nano": frame(nano, labelled)}
@@ -418,8 +425,8 @@ for name in ("documented", "published"):
     print(f"{name}: {against(ticket_arms[name], ticket_arms['always sonnet'])} ({HERE})")
 
 # %% [markdown] id="recorded-policies"
-# The stand-ins show the mechanics. What did the real models do? The recording holds both models' replies to 150 tickets, so any policy can
-# be walked over them, and no call is made.
+# The stand-ins show the mechanics. What did the real models do? The recording holds both models' replies to 150 tickets, with labels that
+# people reviewed. So any policy can be walked over them without a call.
 
 # %% id="recorded-run"
 from workshop_lib.evaluation.recorded import recorded_arms
@@ -431,11 +438,14 @@ first, second = real["cascade (documented)"], real["cascade (published)"]
 print(f"documented: {against(first, real['sonnet'])} (recorded)")
 print(f"published:  {against(second, real['sonnet'])} (recorded)")
 more, better = (int(second[column].sum() - first[column].sum()) for column in ("escalated", "correct"))
-print(f"The published policy escalates {more} tickets more and gets {better} more right.")
+print(f"The published policy escalates {more} tickets more and gets {better} more right. (recorded)")
+joint = summary(real).set_index("arm")["joint"]
+print(f"Right in all three fields: {joint['nano']} with Nano alone, {joint['cascade (documented)']} with the documented policy. (recorded)")
 
 # %% [markdown] id="recorded-read"
-# An escalation helps only where the first tier is wrong and the next one right. Escalating **more** tickets is not the same as escalating
-# **those**. You will see in a minute why the longer list of rules did so little here.
+# An escalation helps only where the first tier is wrong and the next one right, so escalating more tickets need not help. "A list that
+# leaks" below shows why the longer list of rules did so little here. And in all three fields the documented policy did no better than Nano
+# alone. Exercise 5 shows one reason.
 
 # %% [markdown] id="instructor-tickets" tags=["instructor"]
 # minutes: 2
@@ -446,7 +456,7 @@ print(f"The published policy escalates {more} tickets more and gets {better} mor
 # cut: Show the recorded table only.
 
 # %% [markdown] id="ex5-header"
-# ## Exercise 5 · 3 minutes · core · A flag, once raised
+# ## Exercise 5 · 3 minutes · core · A safety flag stays raised
 #
 # Nano says a person must look at this ticket. It escalates for that very reason. Sonnet answers: no person needed. Whose word counts?
 #
@@ -465,7 +475,7 @@ review_required = lab.check("ex5", review_required)
 
 # %% [markdown] id="ex5-why" tags=["solution-only"]
 # **Why not the final answer's flag?** For the category the later tier's word replaces the earlier one. A safety flag is no opinion to be
-# replaced: a look too many costs minutes, a look too few can cost a customer. So the two are combined differently.
+# replaced: one look too many costs minutes, one too few can cost a customer. So the two are combined differently.
 
 # %% id="flags-recorded"
 from workshop_lib.evaluation.recorded import recorded_ask, recorded_labels
@@ -475,13 +485,13 @@ traces = run_arm(TRIAGE, [entry.ticket for entry in gold], documented(), recorde
 need = [trace for trace, entry in zip(traces, gold, strict=True) if entry.label.needs_human]
 final_only = sum(trace.answer.needs_human for trace in need)
 any_tier = sum(review_required(trace.steps) for trace in need)
-print(f"{len(need)} of {len(gold)} recorded tickets need a person, say people. Documented policy:")
+print(f"{len(need)} of {len(gold)} recorded tickets need a person, by the reviewed labels. Documented policy:")
 print(f"  the final answer's flag finds {final_only} of them")
 print(f"  a flag from any tier finds    {any_tier} of them  (recorded)")
 
 # %% [markdown] id="flags-read"
-# The tier you pay most for had taken flags back. Combining them costs nothing: no extra call, one line of code. It does not find everything
-# either, so in production people still look at a sample of what nobody flagged.
+# Sonnet, the more expensive tier, had taken back flags that Nano raised. Combining the flags needs no extra call and one line of code. It
+# does not find everything either, so in production people still look at a sample of the tickets that no tier flagged.
 
 # %% [markdown] id="leak"
 # ## A list that leaks
@@ -489,8 +499,8 @@ print(f"  a flag from any tier finds    {any_tier} of them  (recorded)")
 # Where does the published list come from? It names the categories in which Nano and Sonnet had disagreed on 30 tickets, and the published
 # figure was measured **on the same 30 tickets**. The list had seen the answers. That is a *leak*.
 #
-# A leak shows when new tickets come. Sonnet has some tickets more right than Nano. How many of these does the cascade recover, there and
-# elsewhere?
+# A leak shows when new tickets come. Sonnet gets more tickets right than Nano. How much of that gap does the cascade recover, on those 30
+# tickets and on others?
 
 # %% id="leak-published"
 from workshop_lib.evaluation.recorded import published as published_tables
@@ -500,15 +510,15 @@ readme = table[table["source"].str.endswith("README")].set_index("arm")
 small, strong, both = (int(readme.loc[arm, "category_right"]) for arm in ("nano_only", "sonnet_only", "cascade_published_policy"))
 row = readme.loc["cascade_published_policy"]
 rate = row["escalated"] / row["tickets"]
-print(f"its own {row['tickets']:.0f} tickets: {100 * rate:.1f} % escalated, recovers {both - small} of {strong - small} (published, a judge's labels)")
+print(f"its own {row['tickets']:.0f} tickets: {100 * rate:.1f} % escalated, recovers {both - small} of a gap of {strong - small} (published, a judge's labels)")
 now = {name: int(arm["correct"].sum()) for name, arm in real.items()}
 for name in ("published", "documented"):
     rate, gain = real[f"cascade ({name})"]["escalated"].mean(), now[f"cascade ({name})"] - now["nano"]
-    print(f"{len(gold)} others, {name}: {100 * rate:.1f} % escalated, recovers {gain} of {now['sonnet'] - now['nano']} (recorded, people's labels)")
+    print(f"{len(gold)} others, {name}: {100 * rate:.1f} % escalated, recovers {gain} of a gap of {now['sonnet'] - now['nano']} (recorded, reviewed labels)")
 
 # %% [markdown] id="leak-why"
-# The first line differs from the others in more than the tickets: a judge's labels there, people's here. So look at something that needs no
-# labels. Where do the two models disagree on the new tickets, and does the list point there?
+# The first line differs from the others in more than the tickets: its labels come from a judge, theirs were reviewed by people. So look at
+# something that needs no labels. Where do the two models disagree on the new tickets, and does the list point there?
 
 # %% id="leak-categories"
 disagree = replies["nano_category"] != replies["sonnet_category"]
@@ -518,6 +528,10 @@ by_category["on the list"] = by_category["nano says"].isin(LIST)
 print(text_table(by_category))
 listed = by_category[by_category["on the list"]]
 print(f"\nThe list escalates {listed['tickets'].sum()} of {len(replies)} tickets and meets {listed['disagree'].sum()} of {disagree.sum()} disagreements. (recorded)")
+
+# %% [markdown] id="leak-read"
+# On these tickets the two models disagree mostly where Nano says `other`, and `other` is not on the list. So the list pays for many
+# escalations in categories where the models already agree, and lets most of the disagreements through.
 
 # %% [markdown] id="instructor-leak" tags=["instructor"]
 # minutes: 2
@@ -574,8 +588,8 @@ rows.append(measure("the published 30", f"{len(replies)} others", "recorded", pa
 print(text_table(pd.DataFrame(rows), {"met by chance": 1}))
 
 # %% [markdown] id="fit-read"
-# On its own tickets every such list meets every disagreement: it was made from them. That holds for a good list and for a useless one, so
-# the score there cannot tell them apart. Other tickets can. Some lists carry over and some do not.
+# On its own tickets every such list meets every disagreement, because it was made from them. That holds for a good list and for a useless
+# one, so the score there cannot tell them apart. Other tickets can: some lists carry over and some do not.
 #
 # "Met by chance" is the fair comparison: escalate as many tickets at random. One warning remains. Tickets of one scenario resemble each other,
 # so "other tickets" should also be other scenarios. Lab 05 takes care of that.
@@ -602,7 +616,7 @@ row, best = (compared.set_index("arm").loc[name] for name in (f"cascade at {THRE
 print(told(my_guess_lost))
 fewer = best["right"] - row["right"]
 print(f"Right: {row['right']} of {row['n']} against {best['right']}, {abs(fewer)} {'fewer' if fewer >= 0 else 'more'}. Saved: {100 * row['saved']:.1f} %. ({HERE})")
-print(f"The claim of 60 to 80 % {'holds' if 0.6 <= row['saved'] <= 0.8 else 'does not hold'} here, for the cost.")
+print(f"The claim of 60 to 80 % {'holds' if 0.6 <= row['saved'] <= 0.8 else 'does not hold'} here, for the cost. ({HERE} tokens, proxy prices)")
 lost, won = (~chosen["correct"] & top["correct"]), (chosen["correct"] & ~top["correct"])
 print(f"On the same questions: {lost.sum()} only always-253B got right, {won.sum()} only the cascade.")
 early = lost & (chosen["model_used"] != "nim-253b")
@@ -611,8 +625,8 @@ apart = row["high"] < best["low"] or best["high"] < row["low"]
 print(f"The intervals {'do not overlap' if apart else 'overlap'}: {row['low']:.3f} to {row['high']:.3f}, and {best['low']:.3f} to {best['high']:.3f}.")
 
 # %% [markdown] id="saved-read"
-# Read the two halves together. A saving is only half of a result; the other half is what happened to the answers. Overlapping intervals
-# do not mean "as good". They mean that this comparison does not settle it. Lab 05 compares item by item, which sees more.
+# A saving is only half of a result; the other half is what happened to the answers. Overlapping intervals do not mean "as good". They mean
+# that this comparison does not settle it. Lab 05 compares item by item, which sees more.
 #
 # The next figure asks a question that a single comparison hides: is there **another arm** that is cheaper and better?
 
@@ -627,29 +641,29 @@ for name in [arm for arm in question_arms if arm.startswith("cascade")]:
     single_tiers = compared[compared["arm"].str.startswith("always")]
     beaten = single_tiers[(single_tiers["right"] >= mine["right"]) & (single_tiers["cost_usd"] <= mine["cost_usd"])]
     by = ", ".join(beaten["arm"]) or "no single tier"
-    print(f"{name}: at least as right and no dearer is {by}. ({HERE})")
+    print(f"{name}: {by} is right at least as often and costs no more. ({HERE})")
 
 # %% [markdown] id="saved-dominated-read"
-# If a single tier stands in such a line, do not run that cascade: asking one model is simpler, no dearer, and at least as often right on
-# these questions. Comparing only with the dearest tier would never have shown it. So compare with **every** tier alone.
+# If such a line names a single tier, do not run that cascade: asking one model is simpler, costs no more, and was right at least as often
+# on these questions. Comparing only with the most expensive tier would never have shown it. So compare with **every** tier alone.
 
 # %% [markdown] id="instructor-saved" tags=["instructor"]
 # minutes: 3
 # section: The claim, 60 to 80 percent saved
 # say: Read your guess aloud, then the first line. Now the hands from the opening again. Who would still put the saving on a slide?
-# show: The table, then the figure. Cover the dearest tier with your hand and ask which arm looks best now.
+# show: The table, then the figure. Cover the most expensive tier with your hand and ask which arm looks best now.
 # ask: The intervals overlap. Does that mean the cascade is as good? (No. It means that so few questions cannot tell.)
 
 # %% [markdown] id="when-not"
 # ## When not to cascade
 #
 # - **Nearly everything needs the strong model.** Then the first tier is only a delay.
-# - **There is no signal.** If errors are as confident as right answers, the gate lets them through. Lab 02 measured that.
+# - **The confidence tells you nothing.** If errors are as confident as right answers, the gate lets them through. Lab 02 measured that.
 # - **The answer triggers an action** that cannot be undone. A confident error then acts.
 # - **Time is tight.** An escalated item waits for both tiers.
 # - **Volume is low.** The saving must pay for building and watching it.
 #
-# The last two are numbers. Here they are, recorded.
+# The last two can be computed from the recording.
 
 # %% id="when-not-numbers"
 from workshop_lib.cascade import monthly
@@ -667,17 +681,17 @@ for volume in (100, 1_000, 10_000):
     print(f"{volume:6,} tickets a day save {monthly(saved, volume):8,.0f} USD a month (recorded)")
 
 # %% [markdown] id="when-not-read"
-# The delay of an escalation is the first tier's time, so it weighs little when that tier is fast beside the next one. Twice as long as the
-# strong model alone takes a first tier that is just as slow. What the saving is worth depends on your volume: set it against what a week of
-# an engineer costs you, every time the thresholds must be looked at again.
+# An escalated item takes longer than the strong model alone by the time of the first tier. That is little when the first tier is fast. It
+# would take twice as long only if the first tier were as slow as the strong one. What the saving is worth depends on your volume: compare it
+# with what the engineers cost who build the cascade and look at its thresholds again and again.
 
 # %% [markdown] id="takeaways"
 # ## What to keep
 #
-# 1. Charge every tier that ran, the invalid replies too. Charging the winner flatters every cascade.
+# 1. Charge every tier that ran, the invalid replies too. Charging only the winner makes a cascade look cheaper than it is.
 # 2. Break-even is `e < 1 - (cheap + gate) / strong`. With a very cheap first tier cost seldom decides; answers and time do.
 # 3. The last valid answer counts, but safety flags accumulate over all tiers.
-# 4. A rule fitted on the tickets it is measured on always looks perfect there.
+# 4. A rule looks better than it is on the tickets it was fitted on. Measure it on others.
 # 5. Beside every saving put the right answers with an interval, and every single tier as a rival.
 
 # %% [markdown] id="recall"

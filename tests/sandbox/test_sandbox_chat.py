@@ -141,6 +141,11 @@ def test_models_are_listed_under_both_roots(chat: openai.OpenAI, sandbox: Addres
         ({"messages": []}, openai.BadRequestError, "messages"),
         ({"tool_choice": "required"}, openai.BadRequestError, "tool_choice"),
         ({"response_format": {"type": "json_schema"}}, openai.BadRequestError, "json_schema"),
+        ({"max_tokens": "300"}, openai.BadRequestError, "max_tokens"),
+        ({"temperature": "0"}, openai.BadRequestError, "temperature"),
+        ({"model": None}, openai.BadRequestError, "model parameter"),
+        ({"messages": [{"role": "user", "content": None}]}, openai.BadRequestError, "messages.0.content"),
+        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "c1"}]}, openai.BadRequestError, "tool_call_id"),
     ],
 )
 def test_what_is_not_honoured_is_refused_in_openai_shape(

@@ -33,6 +33,10 @@ TOOL = {
 }
 
 
+USE = {"toolUse": {"toolUseId": "t1", "name": "route_ticket", "input": {"category": "billing"}}}
+RESULT = {"toolResult": {"toolUseId": "t1", "content": [{"json": {"queue": 4}}, {"text": "done"}]}}
+
+
 def user(text: str) -> dict[str, Any]:
     """Return one user message."""
     return {"role": "user", "content": [{"text": text}]}
@@ -155,9 +159,7 @@ def test_a_stop_sequence_ends_the_text(bedrock: Any) -> None:
 
 def test_a_tool_result_is_answered_in_text(bedrock: Any) -> None:
     """Without it a conversation with tool results would loop on tool calls for ever."""
-    use = {"toolUse": {"toolUseId": "t1", "name": "route_ticket", "input": {"category": "billing"}}}
-    result = {"toolResult": {"toolUseId": "t1", "content": [{"json": {"queue": 4}}, {"text": "done"}]}}
-    turns = [user(TEXT), {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+    turns = [user(TEXT), {"role": "assistant", "content": [USE]}, {"role": "user", "content": [RESULT]}]
     reply = bedrock.converse(modelId=SONNET, messages=turns, toolConfig={"tools": [{"toolSpec": TOOL}]})
     assert reply["stopReason"] == "end_turn"
 
@@ -213,6 +215,10 @@ def test_temperature_draws_reproducibly_and_zero_takes_the_likeliest(bedrock: An
             "other_tool",
         ),
         ({"toolConfig": {"tools": [{"toolSpec": TOOL}, {"toolSpec": TOOL}]}}, "ValidationException", "already defined"),
+        ({"messages": [user("x"), {"role": "assistant", "content": [USE]}, user("y")]}, "ValidationException", "Expected toolResult"),
+        ({"messages": [user("x"), {"role": "assistant", "content": [RESULT]}, user("y")]}, "ValidationException", "role 'user'"),
+        ({"messages": [{"role": "user", "content": [RESULT]}]}, "ValidationException", "unexpected tool_use_id"),
+        ({"messages": [{"role": "user", "content": [USE]}]}, "ValidationException", "role 'assistant'"),
         ({"inferenceConfig": {"temperature": 1.5}}, "ValidationException", "less than or equal to 1"),
         ({"requestMetadata": {"ticket": "{braces}"}}, "ValidationException", "regular expression"),
     ],

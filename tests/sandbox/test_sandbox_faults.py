@@ -131,6 +131,19 @@ def test_the_ledger_adds_up(bedrock: Any, chat: openai.OpenAI, call: Call, scope
     assert call("GET", f"/sandbox/ledger?scope={scope}")[2]["models"] == {}
 
 
+def test_an_address_names_a_scope_or_nothing(call: Call, scope: str) -> None:
+    """Without it a typo in the address would end every lab's faults or forget every lab's sums."""
+    call("POST", "/sandbox/faults", {"scope": scope, "error_rate": 1})
+    for method, path in (("DELETE", "faults"), ("GET", "faults"), ("GET", "ledger"), ("POST", "ledger/reset")):
+        for query in (f"scop={scope}", f"scope={scope}&scope=other"):
+            assert call(method, f"/sandbox/{path}?{query}")[0] == 400
+    assert call("POST", f"/sandbox/faults?scope={scope}", {"error_rate": 1})[0] == 400
+    assert call("GET", f"/sandbox/faults?scope={scope}")[2]["faults"] == [{"scope": scope, "error_rate": 1.0, "kind": "server"}]
+    assert call("GET", "/sandbox/faults?scope=another")[2]["faults"] == []
+    assert call("DELETE", "/sandbox/faults?scope=")[2]["ended"] == 0  # only those without a scope
+    assert call("DELETE", f"/sandbox/faults?scope={scope}")[2]["ended"] == 1
+
+
 def test_the_ledger_stays_small_however_many_scopes_there_are() -> None:
     """Without it a scope per ticket would grow the server's memory for ever."""
     ledger = Ledger()

@@ -17,11 +17,21 @@ Call = Callable[..., tuple[int, dict[str, str], Any]]
 
 def test_malformed_json_is_a_serialization_error(call: Call) -> None:
     """Without it a broken body would be answered with a crash."""
-    for body in (b"{", b"[1]", b'{"messages": ' + b"[" * 100_000, b"\xff\xfe"):
+    for body in (b"{", b"[1]", b'{"messages": ' + b"[" * 100_000, b"\xff\xfe", b'{"messages": NaN}', b'{"messages": 1e999}'):
         status, headers, answer = call("POST", NANO_PATH, body, KEY)
         assert (status, headers["x-amzn-errortype"].split(":")[0]) == (400, "SerializationException")
         assert answer["message"]
         assert call("POST", "/v1/chat/completions", body, KEY)[0] == 400
+
+
+def test_bounds_that_no_number_reaches_are_no_bounds(call: Call) -> None:
+    """Without it a schema could crash the server, or get an answer that is not JSON."""
+    number = {"type": "integer", "minimum": -(10**400), "maximum": 10**400}
+    schema = {"type": "object", "properties": {"confidence": number, "score": {"type": "number", "maximum": 1e308}}}
+    tools = {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": schema}}}], "toolChoice": {"any": {}}}
+    status, _, answer = call("POST", NANO_PATH, {"messages": [{"role": "user", "content": [{"text": "x"}]}], "toolConfig": tools}, KEY)
+    assert status == 200
+    assert answer["output"]
 
 
 def test_deep_nesting_is_refused_and_leaves_the_server_serving(call: Call) -> None:

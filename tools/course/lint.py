@@ -17,6 +17,9 @@ from workshop_lib import catalog
 CODE_LINES = 20
 MARKDOWN_WORDS = 120
 MINUTES_APART = 2
+WORDS_A_MINUTE = 230
+SECONDS_A_CODE_CELL = 10
+GOING_FURTHER = "Going further"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EXERCISE_CELL = re.compile(r"(ex\d+)(?:-.+)?")
@@ -197,8 +200,20 @@ def _minutes(lab: Lab) -> Iterator[str]:
         return
     if abs(int(room[1]) - made.total) > MINUTES_APART:
         yield lab.at(first, f"says {room[1]} minutes in a room, but the run sheet adds up to {made.total} ({made.talk} talk, {made.core} core exercises)")
-    if int(alone[1]) < made.core:
-        yield lab.at(first, f"says {alone[1]} minutes alone, but the core exercises alone take {made.core}")
+    estimate = round(made.core + _reading_minutes(lab))
+    if int(alone[1]) + MINUTES_APART < estimate:
+        yield lab.at(first, f"says {alone[1]} minutes alone, but reading and the core exercises take about {estimate}; shorten it, or move something to a last section called {GOING_FURTHER!r}")
+
+
+def _reading_minutes(lab: Lab) -> float:
+    """Return about how long a learner reads, in minutes: the prose at a usual speed and a look at each code cell, "Going further" left out."""
+    minutes, counted = 0.0, True
+    for cell in lab.cells:
+        if cell.kind == "markdown" and cell.text.startswith("## "):
+            counted = cell.text.splitlines()[0] != f"## {GOING_FURTHER}"
+        if counted and not cell.tags & {"instructor", "solution-only"}:
+            minutes += SECONDS_A_CODE_CELL / 60 if cell.kind == "code" else len(_words(cell.text)) / WORDS_A_MINUTE
+    return minutes
 
 
 def _parameters(lab: Lab) -> Iterator[str]:

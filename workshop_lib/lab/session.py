@@ -32,6 +32,7 @@ class Lab:
         self.settings = settings
         self._exercises = {exercise.id: exercise for exercise in exercises}
         self._reopen = reopen
+        self._handed_out: set[str] = set()
 
     @cached_property
     def bedrock(self) -> "BedrockRuntimeClient":
@@ -54,12 +55,19 @@ class Lab:
         Raises ExerciseError on anything but a correct answer if WORKSHOP_STRICT=1, else never.
         """
         exercise = self._exercise(exercise_id)
+        # Equal numbers and words can be one object in Python, so only of other things can it be said whose they are.
+        if exercise_id in self._handed_out and answer is exercise.reference and not isinstance(answer, int | float | str):
+            print(f"{exercise.label}: this is the reference from before, not your answer. Run your own cell again, then this one.")
+            return answer
         outcome = judge(exercise, answer)
         sentence = outcome.sentence(exercise.label)
         if outcome.state != "correct" and os.environ.get("WORKSHOP_STRICT") == "1":
             raise ExerciseError(sentence.replace("Going on with the reference.", "WORKSHOP_STRICT=1 stops here."))
         print(sentence)
-        return answer if outcome.state == "correct" else exercise.reference
+        if outcome.state == "correct":
+            return answer
+        self._handed_out.add(exercise_id)
+        return exercise.reference
 
     def hint(self, exercise_id: str) -> None:
         """Print the next hint of an exercise, one at a time."""

@@ -1,11 +1,13 @@
 """`python -m workshop_lib.sandbox`: one sandbox in the foreground of its own process."""
 
 import argparse
+import gc
+import os
 import sys
 from pathlib import Path
 
 from workshop_lib.errors import WorkshopError
-from workshop_lib.sandbox import run
+from workshop_lib.sandbox import process
 from workshop_lib.sandbox.leases import Owner
 
 
@@ -18,9 +20,12 @@ def main() -> int:
     parser.add_argument("--time-scale", type=float, default=0.02)
     parser.add_argument("--key", default="", help="names this configuration; reported by /health")
     parser.add_argument("--state-file", type=Path, help="where to write process id and port once it listens")
-    parser.add_argument("--owner", action="append", default=[], metavar="PID:STARTED", help="a process that uses it")
+    parser.add_argument("--owner", action="append", default=[], type=_owner, metavar="PID:STARTED", help="a process that uses it")
     arguments = parser.parse_args()
-    owners = [_owner(text) for text in arguments.owner]
+    os.environ.update(process.ONE_THREAD)
+    gc.disable()  # until the stand-ins are trained: nothing made at start is garbage, and looking for it takes a tenth of the start
+    from workshop_lib.sandbox import run  # after the line above, because it loads the numerical libraries
+
     try:
         run.run(
             run.Options(
@@ -30,10 +35,10 @@ def main() -> int:
                 arguments.time_scale,
                 arguments.key,
                 arguments.state_file,
-                tuple(owners),
+                tuple(arguments.owner),
             )
         )
-    except WorkshopError as error:
+    except (WorkshopError, OSError) as error:  # such as a full disk: the starter shows the last line of the log
         print(error, file=sys.stderr)
         return 1
     return 0

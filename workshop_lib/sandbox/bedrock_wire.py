@@ -152,7 +152,6 @@ def _turns(messages: Any, *, has_tools: bool) -> tuple[Turn, ...]:
             "ValidationException",
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
-    called: set[str] = set()
     turns = []
     for number, message in enumerate(messages):
         if number and message["role"] == messages[number - 1]["role"]:
@@ -164,8 +163,18 @@ def _turns(messages: Any, *, has_tools: bool) -> tuple[Turn, ...]:
             raise Refusal(
                 "ValidationException", "The sandbox does not implement messages of role 'system'; use the system member."
             )
+        called = _ids(messages[number - 1], "toolUse") if number else set()
         turns.append(_turn(number, message, called, has_tools=has_tools))
+        missing = sorted(called - _ids(message, "toolResult"))
+        if missing:
+            raise Refusal(
+                "ValidationException", f"Expected toolResult blocks at messages.{number}.content for the following Ids: {', '.join(missing)}"
+            )
     return tuple(turns)
+
+
+def _ids(message: Mapping[str, Any], kind: str) -> set[str]:
+    return {block[kind]["toolUseId"] for block in message["content"] if block.get(kind) is not None}
 
 
 def _turn(number: int, message: Mapping[str, Any], called: set[str], *, has_tools: bool) -> Turn:
@@ -187,6 +196,11 @@ def _turn(number: int, message: Mapping[str, Any], called: set[str], *, has_tool
                 )
             texts.append(value)
         elif kind in ("toolUse", "toolResult"):
+            sender = "assistant" if kind == "toolUse" else "user"
+            if message["role"] != sender:
+                raise Refusal(
+                    "ValidationException", f"{where}.{position}: a {kind} block can only be in a message of role '{sender}'."
+                )
             if not has_tools:
                 raise Refusal(
                     "ValidationException",
@@ -208,7 +222,6 @@ def _content(block: Mapping[str, Any]) -> tuple[str, Any]:
 
 def _tool_block(where: str, kind: str, value: Mapping[str, Any], called: set[str]) -> str:
     if kind == "toolUse":
-        called.add(value["toolUseId"])
         return json.dumps(value["input"], ensure_ascii=False)
     if value["toolUseId"] not in called:
         raise Refusal(

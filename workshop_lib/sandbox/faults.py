@@ -76,15 +76,16 @@ class Faults:
         self._active.append(_Active(fault))
 
     def clear(self, scope: str | None = None) -> int:
-        """End the faults of a scope, or all without one; return how many ended."""
-        kept = [active for active in self._active if scope is not None and active.fault.scope != scope]
+        """End the faults of a scope ("" for those without one), or all; return how many ended."""
+        kept = [active for active in self._active if scope is not None and (active.fault.scope or "") != scope]
         ended = len(self._active) - len(kept)
         self._active = kept
         return ended
 
-    def describe(self) -> list[dict[str, object]]:
-        """Return the faults in force as plain data."""
-        return [active.fault.model_dump(exclude_none=True) for active in self._active]
+    def describe(self, scope: str | None = None) -> list[dict[str, object]]:
+        """Return the faults in force as plain data: those of a scope ("" for those without one), or all."""
+        faults = [active.fault for active in self._active if scope is None or (active.fault.scope or "") == scope]
+        return [fault.model_dump(exclude_none=True) for fault in faults]
 
     def failure(self, model: catalog.Model, scope: str | None, key: bytes, text: str) -> Failure | None:
         """Return how a request fails, or None; `key` identifies its content, so that the draws are the same on every run.

@@ -3,7 +3,7 @@
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-_SAME_START_S = 1.0  # the start time is read by two processes and may be rounded differently
+_SAME_START_S = 10.0  # the start time is read by two processes, between which the clock may have been set
 
 
 class Owner(BaseModel):
@@ -20,34 +20,50 @@ class Owner(BaseModel):
         process = psutil.Process()
         return Owner(pid=process.pid, started=process.create_time())
 
-    @property
-    def alive(self) -> bool:
-        """Say whether the process still runs."""
+    def process(self) -> psutil.Process | None:
+        """Return the process, or None if it has ended, also if its id now belongs to another."""
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) < _SAME_START_S and process.status() != psutil.STATUS_ZOMBIE
+            return process if abs(process.create_time() - self.started) < _SAME_START_S else None
         except psutil.NoSuchProcess:
-            return False
+            return None
         except psutil.AccessDenied:
-            return True
+            return process
 
 
 class Leases:
     """The processes that use one sandbox."""
 
     def __init__(self, *owners: Owner) -> None:
-        self._owners = set(owners)
-        self.leased = bool(owners)
+        self._users: dict[int, psutil.Process] = {}
+        self._leased = bool(owners)
+        self._ended = False
+        for owner in owners:
+            self.add(owner)
 
     def __len__(self) -> int:
-        return len(self._owners)
+        return len(self._users)
 
-    def add(self, owner: Owner) -> None:
-        """Register a process that uses the sandbox."""
-        self._owners.add(owner)
+    def add(self, owner: Owner) -> bool:
+        """Register a process that uses the sandbox; return False if it does not run here, or if the sandbox is ending already."""
+        process = None if self._ended else owner.process()
+        if process is None:
+            return False
+        self._users[owner.pid] = process  # from here on psutil tells it by a start time that setting the clock does not change
+        return True
 
     @property
     def abandoned(self) -> bool:
-        """Say whether nobody is left; never so for a sandbox that was started to stay, in a terminal of its own."""
-        self._owners = {owner for owner in self._owners if owner.alive}
-        return self.leased and not self._owners
+        """Say whether nobody is left, after which nobody may join; never so for a sandbox that was started to stay, in a terminal."""
+        self._users = {pid: process for pid, process in self._users.items() if _runs(process)}
+        self._ended = self._leased and not self._users
+        return self._ended
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -40,7 +40,7 @@ class Refusal(Exception):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class _Text(_Part):
@@ -140,6 +140,8 @@ def models() -> dict[str, Any]:
 
 def model_for(name: Any) -> Model:
     """Return the model of an id, or refuse as OpenAI does."""
+    if not isinstance(name, str):
+        raise Refusal(400, "You must provide a model parameter.", param="model")
     found = next((model for model in catalog.models().values() if model.id == name), None)
     if found is None:
         raise Refusal(
@@ -212,6 +214,17 @@ def _invalid(error: ValidationError) -> Refusal:
 
 
 def _turns(messages: Sequence[_Message]) -> tuple[Turn, ...]:
+    called: set[str] = set()
+    for number, message in enumerate(messages):
+        if message.content is None and message.role != "assistant":
+            raise Refusal(400, f"Invalid value for 'messages.{number}.content': it is missing.", param=f"messages.{number}.content")
+        if message.role == "tool" and message.tool_call_id not in called:
+            raise Refusal(
+                400,
+                "Messages with role 'tool' must answer a preceding message with 'tool_calls', by its 'tool_call_id'.",
+                param=f"messages.{number}.tool_call_id",
+            )
+        called.update(call.id for call in message.tool_calls or ())
     turns = tuple(
         Turn("user" if message.role == "tool" else message.role, _text(message), message.role == "tool")
         for message in messages

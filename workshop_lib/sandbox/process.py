@@ -26,6 +26,9 @@ _START_S = 60.0
 _PROBE_S = 5.0
 _POLL_S = 0.03
 _FORGET_S = 7 * 24 * 3600.0
+_LARGEST_PORT = 65535
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""What keeps the numerical libraries on one thread, so that answers do not depend on the number of cores; set before they are loaded."""
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,38 @@ def key(settings: Settings) -> str:
 def ensure(settings: Settings, port: int = 0, state: Path | None = None) -> Address:
     """Return the sandbox of this checkout for these settings, started if it does not run, and register the calling process as a user.
 
-    After a crash it is started on the port it had, or on `port`, if that is free. Raises SandboxError with the log's last line.
+    After a crash it is started on the port it had, or on `port`, if that is free. Raises SandboxError with the log's last line, or
+    with the folder if that cannot be written.
     """
     state = state or paths.STATE
-    state.mkdir(parents=True, exist_ok=True)
     name = key(settings)
     file = state / f"sandbox-{name}.json"
     owner = Owner.current()
-    with _locked(state / "sandbox.lock"):
-        known = _known(file)
-        if known is not None and _joined(known.port, name, owner):
-            return known
-        wanted = port or (known.port if known else 0)
-        return _start(settings, name, file, wanted, owner)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        with _locked(state / "sandbox.lock"):
+            known = _known(file)
+            if known is not None and _leased(known.port, name, owner):
+                return known
+            wanted = port or (known.port if known else 0)
+            return _start(settings, name, file, wanted, owner)
+    except OSError as error:
+        raise SandboxError(
+            f"The sandbox could not be started with its state in {state} ({error.strerror or error}). Make that folder writable and see that the disk is not full."
+        ) from error
 
 
 def join(port: int, timeout_s: float = _PROBE_S) -> dict[str, Any] | None:
     """Return the health report of a sandbox on a port, with the calling process registered as its user; None if there is none."""
     health = probe(port, timeout_s)
     if health is not None:
-        _joined(port, str(health.get("key", "")), Owner.current())
+        _lease(port, Owner.current())
     return health
+
+
+def serves(port: int, settings: Settings) -> bool:
+    """Say whether the sandbox on a port is the one for these settings, with the calling process registered as its user."""
+    return _leased(port, key(settings), Owner.current())
 
 
 def probe(port: int, timeout_s: float = _PROBE_S) -> dict[str, Any] | None:
@@ -97,10 +111,13 @@ def stop(settings: Settings, state: Path | None = None) -> bool:
     health = probe(known.port) if known else None
     if known is None or health is None or health.get("key") != name:
         return False
-    process = psutil.Process(known.pid)
-    process.terminate()
-    with contextlib.suppress(psutil.TimeoutExpired):
-        process.wait(_PROBE_S)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(int(health["pid"]))
+        process.terminate()
+        try:
+            process.wait(_PROBE_S)
+        except psutil.TimeoutExpired:
+            process.kill()
     return True
 
 
@@ -118,21 +135,23 @@ def _digest() -> str:
 def _known(file: Path) -> Address | None:
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
-        return Address(int(saved["port"]), int(saved["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # absent, or left half-written by a crash: as good as absent
+        known = Address(int(saved["port"]), int(saved["pid"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None  # absent, or not what a sandbox writes: as good as absent
+    return known if 0 < known.port <= _LARGEST_PORT and known.pid > 0 else None
 
 
-def _joined(port: int, name: str, owner: Owner) -> bool:
+def _leased(port: int, name: str, owner: Owner) -> bool:
     health = probe(port)
-    if health is None or health.get("key") != name:
-        return False
+    return health is not None and health.get("key") == name and _lease(port, owner)
+
+
+def _lease(port: int, owner: Owner) -> bool:
     return _call(port, "POST", "/sandbox/lease", owner.model_dump_json()) is not None
 
 
 def _start(settings: Settings, name: str, file: Path, port: int, owner: Owner) -> Address:
     _prune(file.parent)
-    file.unlink(missing_ok=True)
     log = file.with_suffix(".log")
     command = [sys.executable, "-m", "workshop_lib.sandbox", "--port", str(port), "--or-any", "--seed", str(settings.seed)]
     command += [
@@ -149,30 +168,50 @@ def _start(settings: Settings, name: str, file: Path, port: int, owner: Owner) -
         process = subprocess.Popen(  # noqa: S603  # our own module, arguments are numbers and our own paths
             command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=paths.ROOT, env=_environment(), **_apart()
         )
+    started = None
+    try:
+        started = _announced(process, file, log)
+    finally:
+        if started is None:  # also when the cell that waits is interrupted: the next try would start a second one
+            process.terminate()
+    return started
+
+
+def _announced(process: "subprocess.Popen[bytes]", file: Path, log: Path) -> Address:
+    """Return where a sandbox that is starting answers, once it does; what the state file says of an earlier one does not count."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         known = _known(file)
-        if known is not None and probe(known.port) is not None:
+        if known is not None and _is(process, known.pid) and probe(known.port) is not None:
             return known
         if process.poll() is not None:
             raise SandboxError(f"The sandbox ended while starting: {_last_line(log)} The log is {log}.")
         time.sleep(_POLL_S)
-    process.terminate()
     raise SandboxError(f"The sandbox did not answer within {_START_S:.0f} s: {_last_line(log)} The log is {log}.")
 
 
+def _is(process: "subprocess.Popen[bytes]", pid: int) -> bool:
+    """Say whether a process id is that of a process, or of its child: on Windows a virtual environment's python only starts the real one."""
+    if pid == process.pid:
+        return True
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).ppid() == process.pid
+    return False
+
+
 def _prune(state: Path) -> None:
-    """Remove what sandboxes of other seeds or code states left behind more than a week ago."""
+    """Remove what sandboxes of other seeds or code states left behind more than a week ago, except for those that still run."""
     for old in state.glob("sandbox-*.*"):
-        if old.suffix in (".json", ".log") and time.time() - old.stat().st_mtime > _FORGET_S:
-            old.unlink(missing_ok=True)
+        known = _known(old.with_suffix(".json"))
+        with contextlib.suppress(OSError):  # another sandbox may be tidying up after itself
+            if time.time() - old.stat().st_mtime > _FORGET_S and not (known and psutil.pid_exists(known.pid)):
+                old.unlink()
 
 
 def _environment() -> dict[str, str]:
-    """Return the child's environment: numerical libraries on one thread, so that answers do not depend on the number of cores."""
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    """Return the child's environment, in which it finds this checkout from wherever it is started."""
     found = os.environ.get("PYTHONPATH")
-    return {**os.environ, **single, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *([found] if found else [])])}
+    return {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *([found] if found else [])])}
 
 
 def _apart() -> dict[str, Any]:
@@ -196,7 +235,8 @@ def _call(port: int, method: str, path: str, body: str | None = None, timeout_s:
 
 
 def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it wrote nothing."
 
 
@@ -215,8 +255,14 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(handle: IO[bytes]) -> None:
-        handle.seek(0)
-        msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
+        deadline = time.monotonic() + 2 * _START_S
+        while True:
+            handle.seek(0)
+            try:
+                return msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)  # waits for ten seconds, a start may take longer
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
 
     def _unlock(handle: IO[bytes]) -> None:
         handle.seek(0)

@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +52,15 @@ def run(options: Options) -> None:
     try:
         _warm_up()
         sandbox = server.Sandbox(options.seed, options.time_scale, options.key, Leases(*options.owners))
+        if sandbox.leases.abandoned:
+            return  # the starter ended meanwhile, and another may have written the state file
         if options.state_file is not None:
-            _write_state(options, port)
+            _write_state(options.state_file, options, port)
         if options.banner:
             print(options.banner.format(port=port), flush=True)
         asyncio.run(_serve(sandbox, listening))
         if options.state_file is not None and sandbox.leases.abandoned:
-            _tidy(options.state_file)  # after a crash or a stop the file stays, so that a restart finds the port
+            _tidy(options.state_file)  # after a crash or a stop the files stay, so that a restart finds the port
     except KeyboardInterrupt:
         pass
     finally:
@@ -68,6 +72,8 @@ def _warm_up() -> None:
     triage.warm_up()
     questions.answer("What is 2 + 2?", questions.Capacity(1, 1))
     shapes.operation("Converse")
+    gc.freeze()
+    gc.enable()
 
 
 def listen(port: int, *, or_any: bool = False) -> socket.socket:
@@ -81,11 +87,10 @@ def listen(port: int, *, or_any: bool = False) -> socket.socket:
         sock.listen(1024)
     except OSError as error:
         sock.close()
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        if or_any:
+        if or_any and port:
             return listen(0)
-        reason = "in use by another program" if error.errno == errno.EADDRINUSE else "not allowed for this user"
+        reasons = {errno.EADDRINUSE: "in use by another program", errno.EACCES: "not allowed for this user"}
+        reason = reasons.get(error.errno or 0, f"not available ({error.strerror})")
         raise SandboxError(
             f"Port {port} on {HOST} is {reason}. Choose another with --port, or --port 0 for a free one."
         ) from error
@@ -104,6 +109,7 @@ async def _serve(sandbox: server.Sandbox, listening: socket.socket) -> None:
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
+        ws="none",
     )
     serving = uvicorn.Server(config)
     watching = asyncio.create_task(_watch(sandbox, serving))
@@ -119,18 +125,20 @@ async def _watch(sandbox: server.Sandbox, serving: uvicorn.Server) -> None:
 
 
 def _tidy(state_file: Path) -> None:
-    state_file.unlink(missing_ok=True)
-    log = state_file.with_suffix(".log")
-    if log.exists() and not log.stat().st_size:
-        log.unlink()
+    """Remove the state file and an empty log, unless a successor has taken them over."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        if json.loads(state_file.read_text(encoding="utf-8"))["pid"] == os.getpid():
+            state_file.unlink()
+            log = state_file.with_suffix(".log")
+            if not log.stat().st_size:
+                log.unlink()
 
 
-def _write_state(options: Options, port: int) -> None:
-    assert options.state_file is not None
+def _write_state(file: Path, options: Options, port: int) -> None:
     state = {"pid": os.getpid(), "port": port, "seed": options.seed, "time_scale": options.time_scale, "key": options.key}
-    draft = options.state_file.with_suffix(f".{os.getpid()}.tmp")
+    draft = file.with_suffix(f".{os.getpid()}.tmp")
     draft.write_text(json.dumps(state), encoding="utf-8")
-    draft.replace(options.state_file)
+    draft.replace(file)
 
 
 def serve(port: int, seed: int, time_scale: float) -> None:

@@ -1,7 +1,6 @@
 """Answers that follow a schema: each property is filled with what the stand-ins make of the text, as its name and its values ask."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ _PRIORITIES = frozenset({"P0", "P1", "P2", "P3"})
 _CATEGORIES = frozenset({"billing", "auth", "integration", "performance", "bug_report", "feature_request", "abuse", "other"})
 _GOOD = frozenset({"correct", "true", "yes", "right", "pass", "accept", "equivalent", "good"})
 _DEPTH = 8
+_FAR = 1e15  # a bound beyond it is none: floating point would no longer tell its neighbours apart
 _WORD = re.compile(r"[^\W\d_]{2,24}(?:[ -][^\W\d_]{2,24}){0,4}")
 
 
@@ -195,7 +195,7 @@ def _range(schema: Schema, name: str, whole: bool) -> tuple[float, float]:
     rated = any(word in name for word in ("confidence", "score", "rating", "grade"))
     bounds = (1.0, 5.0) if whole and rated else (0.0, 1.0)
     given = [schema.get("minimum"), schema.get("maximum")]
-    low, high = (float(bound) if isinstance(bound, int | float) and math.isfinite(bound) else None for bound in given)
+    low, high = (float(bound) if isinstance(bound, int | float) and abs(bound) <= _FAR else None for bound in given)
     if low is None:
         low = bounds[0] if high is None else min(bounds[0], high)
     if high is None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -32,6 +34,10 @@ Handler = Callable[[Scope, Receive], Awaitable[Reply]]
 
 class BodyTooLarge(Exception):
     """The request body is larger than the server takes."""
+
+
+class BadAddress(Exception):
+    """The query of an admin route's address is not understood; answered with 400."""
 
 
 class Sandbox:
@@ -113,33 +119,39 @@ class Sandbox:
                 "seed": self.seed,
                 "time_scale": self.time_scale,
                 "key": self.key,
+                "pid": os.getpid(),
             },
         )
 
     async def set_fault(self, scope: Scope, receive: Receive) -> Reply:
         """Answer POST, GET and DELETE /sandbox/faults."""
+        named = _scope_named(scope)
         if scope["method"] == "DELETE":
-            return 200, {}, {"ended": self.faults.clear(_query(scope, "scope")), "faults": self.faults.describe()}
-        if scope["method"] == "POST":
-            try:
-                self.faults.add(Fault.model_validate_json(await _body(scope, receive)))
-            except ValidationError as error:
-                first = error.errors()[0]
-                return _bad(f"{'.'.join(str(part) for part in first['loc']) or 'fault'}: {first['msg']}")
-            except WorkshopError as error:
-                return _bad(str(error))
-            except BodyTooLarge:
-                return _bad("The body is too large.", 413)
+            return 200, {}, {"ended": self.faults.clear(named), "faults": self.faults.describe()}
+        if scope["method"] != "POST":
+            return 200, {}, {"faults": self.faults.describe(named)}
+        if named is not None:
+            return _bad("A fault's scope is a member of the body; leave it out of the address.")
+        try:
+            self.faults.add(Fault.model_validate_json(await _body(scope, receive)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            return _bad(f"{'.'.join(str(part) for part in first['loc']) or 'fault'}: {first['msg']}")
+        except WorkshopError as error:
+            return _bad(str(error))
+        except BodyTooLarge:
+            return _bad("The body is too large.", 413)
         return 200, {}, {"faults": self.faults.describe()}
 
     async def show_ledger(self, scope: Scope, _receive: Receive) -> Reply:
         """Answer GET /sandbox/ledger."""
-        return 200, {}, self.ledger.summary(_query(scope, "scope"))
+        return 200, {}, self.ledger.summary(_scope_named(scope))
 
     async def reset_ledger(self, scope: Scope, _receive: Receive) -> Reply:
         """Answer POST /sandbox/ledger/reset."""
-        self.ledger.reset(_query(scope, "scope"))
-        return 200, {}, self.ledger.summary(_query(scope, "scope"))
+        named = _scope_named(scope)
+        self.ledger.reset(named)
+        return 200, {}, self.ledger.summary(named)
 
     async def lease(self, scope: Scope, receive: Receive) -> Reply:
         """Answer POST /sandbox/lease: a process says that it uses this sandbox, which then lives as long as one of them does."""
@@ -147,7 +159,8 @@ class Sandbox:
             owner = Owner.model_validate_json(await _body(scope, receive))
         except (ValidationError, BodyTooLarge):
             return _bad('a lease is {"pid": ..., "started": ...}')
-        self.leases.add(owner)
+        if not self.leases.add(owner):
+            return _bad("this sandbox is ending, or the process does not run where it does", 409)
         return 200, {}, {"leases": len(self.leases)}
 
     async def _bedrock(self, model: Model, fields: dict[str, Any], scope: str | None) -> tuple[Ask, Completion]:
@@ -224,7 +237,10 @@ class _Endpoint:
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status, headers, body = await self._handler(scope, receive)
+        try:
+            status, headers, body = await self._handler(scope, receive)
+        except BadAddress as error:
+            status, headers, body = _bad(str(error))
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         sent = [
             (b"content-type", b"application/json"),
@@ -268,9 +284,13 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
-def _query(scope: Scope, name: str) -> str | None:
-    found = parse_qs(scope["query_string"].decode("latin-1")).get(name)
-    return found[0] if found else None
+def _scope_named(scope: Scope) -> str | None:
+    """Return the scope that an address names, "" for what has none, or None; raise BadAddress for anything else."""
+    found = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    other = sorted(found.keys() - {"scope"})
+    if other or len(found.get("scope", [])) > 1:
+        raise BadAddress(f"The address takes one parameter, scope, once; it has {', '.join(other or ['scope'])}.")
+    return found["scope"][0] if found else None
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
@@ -290,9 +310,17 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
+def _finite(text: str) -> float:
+    """Return a number; raise ValueError for one that JSON or a float cannot hold, such as NaN or 1e999."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a number in JSON")
+    return number
+
+
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(body)
+        found = json.loads(body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

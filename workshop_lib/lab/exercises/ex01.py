@@ -12,7 +12,7 @@ from workshop_lib.lab.exercise import Exercise, Wrong
 from workshop_lib.llm.parsing import json_object
 
 _DAYS = 30
-_PRICE = Price(input=0.5, output=2.0, basis="list", source="made up for the check", checked_on=date(2026, 1, 1))
+_PRICE = Price(input=0.4, output=2.0, basis="list", source="made up for the check", checked_on=date(2026, 1, 1))
 
 Said = tuple[float, str]
 
@@ -26,17 +26,21 @@ def call_usd(input_tokens: int, output_tokens: int, price: Price) -> float:
 
 
 def _check_call_usd(answer: Any) -> str | None:
-    for tokens_in, tokens_out in ((1200, 150), (90, 700), (400, 0)):
+    for tokens_in, tokens_out in ((1200, 150), (90, 700), (400, 0), (34, 7)):
         got = number(calling(answer, tokens_in, tokens_out, _PRICE), "its result")
         want = call_usd(tokens_in, tokens_out, _PRICE)
         mistakes = (
             (want * 1000, "the result is 1,000 times too high: the prices are per million tokens, not per thousand"),
             (want * MILLION, "the result is a million times too high: the prices are per million tokens, so divide by 1,000,000"),
             (call_usd(tokens_out, tokens_in, _PRICE), "input and output are swapped: input_tokens go with price.input, output_tokens with price.output"),
-            (call_usd(tokens_in, 0, _PRICE), "the output tokens are left out, and they are the dear ones"),
+            (call_usd(tokens_in, 0, _PRICE), "the output tokens are left out, and they are the expensive ones"),
+            (call_usd(0, tokens_out, _PRICE), "the input tokens are left out; they are charged too"),
+            (want / MILLION, "the result is a million times too low: it is divided by 1,000,000 twice"),
+            (tokens_in * _PRICE.input + tokens_out * _PRICE.output / MILLION, "only the output is divided by 1,000,000; put the sum in brackets first"),
             (call_usd(tokens_in + tokens_out, 0, _PRICE), "the output tokens are charged at the input price; each direction has its own"),
             ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / MILLION, "both prices are put on all tokens; each direction has its own"),
             ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / 2 / MILLION, "it uses one blended price; each direction has its own"),
+            *((round(want, digits), "the result is rounded, and a cheap call costs a small part of a cent: round when you print, not when you compute") for digits in (2, 3, 4, 5, 6)),
         )
         wrong = diagnosed(got, want, mistakes, f"{tokens_in} tokens in and {tokens_out} out at {_PRICE.input} and {_PRICE.output} USD per million")
         if wrong:
@@ -66,6 +70,10 @@ def _one_price(input_tokens: int, output_tokens: int, price: Price) -> float:
 
 def _blended(input_tokens: int, output_tokens: int, price: Price) -> float:
     return (input_tokens + output_tokens) * (price.input + price.output) / 2 / MILLION
+
+
+def _rounded(input_tokens: int, output_tokens: int, price: Price) -> float:
+    return round(call_usd(input_tokens, output_tokens, price), 6)
 
 
 # Exercise 2
@@ -114,6 +122,10 @@ _CASES: tuple[tuple[dict[str, Any], str], ...] = (
         _response({"text": json.dumps({**_DECISION, "ticket_id": "S-09"})}, stop_reason="end_turn"),
         "it trusts the ticket_id of a reply in text: put in the id of the ticket you sent there too",
     ),
+    (
+        _response(_tool_block(_DECISION), {"text": "I have routed this ticket."}),
+        "it misses a tool call that is not the last block: a text block stood after it, so look at every block of content",
+    ),
 )
 
 
@@ -154,6 +166,12 @@ def _text_is_pure_json(response: Mapping[str, Any], ticket_id: str) -> dict[str,
     return {**found, "ticket_id": ticket_id}
 
 
+def _last_block_only(response: Mapping[str, Any], ticket_id: str) -> dict[str, Any]:
+    last = response["output"]["message"]["content"][-1]
+    found = last["toolUse"]["input"] if "toolUse" in last else json_object(last["text"])
+    return {**found, "ticket_id": ticket_id}
+
+
 def _trusts_the_id(response: Mapping[str, Any], ticket_id: str) -> dict[str, Any]:
     blocks = response["output"]["message"]["content"]
     for block in blocks:
@@ -171,7 +189,7 @@ def input_ratio(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str,
 
 
 _SMALL = tuple({"inputTokens": tokens, "outputTokens": out, "totalTokens": tokens + out} for tokens, out in ((1000, 100), (500, 150), (800, 90)))
-_LARGE = tuple({"inputTokens": tokens, "outputTokens": out, "totalTokens": tokens + out} for tokens, out in ((1300, 240), (700, 180), (1036, 300)))
+_LARGE = tuple({"inputTokens": tokens, "outputTokens": out, "totalTokens": tokens + out} for tokens, out in ((1300, 240), (700, 180), (1037, 300)))
 
 
 def _check_input_ratio(answer: Any) -> str | None:
@@ -188,8 +206,10 @@ def _check_input_ratio(answer: Any) -> str | None:
         (of("outputTokens"), "these are the output tokens; the prompt is the input"),
         (mean(pairs), "it averages the ratios of the single prompts, which counts a short prompt as much as a long one; you pay for the sums"),
         (pairs[0], "only the first prompt is used; add up all of them"),
-        (100 * (want - 1), "it is a percentage; give the ratio, such as 1.5 for half as many again"),
-        (want - 1, "it is the surplus; give the ratio, such as 1.5 for half as many again"),
+        (100 * (want - 1), "it is a percentage; give the ratio, such as 1.5 for 50 % more"),
+        (100 * want, "it is a percentage; give the ratio, such as 1.5 for 50 % more"),
+        (want - 1, "it is the surplus; give the ratio, such as 1.5 for 50 % more"),
+        (1 - 1 / want, "it says how much less the small model counts; divide the large model's tokens by the small one's"),
         (sum(u["inputTokens"] for u in _LARGE) - sum(u["inputTokens"] for u in _SMALL), "it is the difference in tokens; give the ratio"),
     )
     return diagnosed(got, want, mistakes, f"{sum(u['inputTokens'] for u in _LARGE)} against {sum(u['inputTokens'] for u in _SMALL)} input tokens")
@@ -220,15 +240,18 @@ def monthly_usd(usd_per_call: float, calls_per_day: int) -> float:
 
 
 def _check_monthly_usd(answer: Any) -> str | None:
-    for usd, calls in ((0.000104, 10_000), (0.00828, 250)):
+    for usd, calls in ((0.0001048, 10_000), (0.00828, 250)):
         got = number(calling(answer, usd, calls), "its result")
         want = monthly_usd(usd, calls)
         mistakes = (
             (usd * calls, "that is the cost of one day; a month here has 30"),
             (usd * _DAYS, "that is one call a day; multiply by calls_per_day too"),
             (usd * calls * 365, "that is the cost of a year; a month here has 30 days"),
+            (usd * calls * 31, "that is a month of 31 days; a month here has 30"),
+            (100 * want, "that is in cents; give USD, as usd_per_call is in USD"),
             (usd * calls * 365 / 12, "that is a month of 30.4 days; count 30, so that your figures and the tables below agree"),
-            (round(usd, 2) * calls * _DAYS, "one call is rounded to cents before it is multiplied, and a cheap call rounds to nothing: round only at the end"),
+            (round(usd, 2) * calls * _DAYS, "one call is rounded before it is multiplied, and a cheap call rounds to nothing: round only at the end"),
+            (round(usd * calls, 2) * _DAYS, "the cost of one day is rounded before it is multiplied, and the error is multiplied with it: round only at the end"),
             (round(usd, 4) * calls * _DAYS, "one call is rounded before it is multiplied, and the error is multiplied with it: round only at the end"),
         )
         wrong = diagnosed(got, want, mistakes, f"{calls:,} calls a day at {usd} USD")
@@ -277,6 +300,7 @@ _BILLS: tuple[tuple[str, tuple[Usage, ...]], ...] = (
     ("a call with usage and one that reports inputTokens only", (_KNOWN, {"inputTokens": 900})),
     ("a call with usage and one with 0 output tokens", (_KNOWN, _SILENT)),
     ("one call where usage is None", (None,)),
+    ("a call where usage is None, followed by one with usage", (None, _KNOWN)),
 )
 
 
@@ -301,6 +325,8 @@ def _bill_problem(case: str, usages: Sequence[Usage], got: Any) -> str | None:
         return f"it returned {shown(got, 40)}, but must return two things: the USD known and whether the bill is complete"
     usd, complete = got
     want_usd, want_complete = bill(usages, _PRICE)
+    if isinstance(usd, bool) and not isinstance(complete, bool):
+        return "the two things come in the wrong order: first the USD, then whether the bill is complete"
     if not isinstance(complete, bool):
         return f"the second thing it returned is {shown(complete, 40)}, but must be True or False"
     if _SILENT in usages and not (complete and close(usd, want_usd)):
@@ -311,6 +337,11 @@ def _bill_problem(case: str, usages: Sequence[Usage], got: Any) -> str | None:
         return f"{case} is called incomplete, but every count is there"
     if usd is None or (isinstance(usd, float) and usd != usd):
         return f"{case}: the known part is thrown away; add up what is known, the flag says that more is due"
+    partial = sum(call_usd((usage or {}).get("inputTokens", 0), (usage or {}).get("outputTokens", 0), _PRICE) for usage in usages)
+    if partial != want_usd and close(usd, partial):
+        return f"{case}: the one count of the second call is charged, but a call that lacks a count adds nothing to the known part"
+    if usages == (None, _KNOWN) and close(usd, 0.0):
+        return f"{case}: the call after the missing one is not charged; go on with the rest of the calls"
     if not close(number(usd, "the USD"), want_usd):
         return f"{case} costs {want_usd:.8g} USD as far as known, and not {number(usd):.8g}"
     return None
@@ -333,6 +364,15 @@ def _only_none_is_missing(usages: Sequence[Usage], price: Price) -> tuple[float,
 def _zero_is_missing(usages: Sequence[Usage], price: Price) -> tuple[float, bool]:
     known = [usage for usage in usages if usage and usage.get("inputTokens") and usage.get("outputTokens")]
     return bill(known, price)[0], len(known) == len(usages)
+
+
+def _stops_at_missing(usages: Sequence[Usage], price: Price) -> tuple[float, bool]:
+    usd = 0.0
+    for usage in usages:
+        if usage is None or "inputTokens" not in usage or "outputTokens" not in usage:
+            return usd, False
+        usd += call_usd(usage["inputTokens"], usage["outputTokens"], price)
+    return usd, True
 
 
 def _throws_the_rest_away(usages: Sequence[Usage], price: Price) -> tuple[float | None, bool]:
@@ -361,6 +401,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("ignores the output", _no_output, "output tokens are left out"),
             Wrong("one price for both directions", _one_price, "at the input price"),
             Wrong("one blended price", _blended, "blended"),
+            Wrong("rounds the result to six digits", _rounded, "the result is rounded"),
         ),
     ),
     Exercise(
@@ -382,6 +423,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("KeyError on a reply in text", _key_error_on_text, "no tool call"),
             Wrong("returns None for a reply in text", _tool_calls_only, "no tool call"),
             Wrong("json.loads on the whole text", _text_is_pure_json, "code fence"),
+            Wrong("looks at the last block only", _last_block_only, "not the last block"),
             Wrong("trusts the ticket_id of the reply", _trusts_the_id, "trusts the ticket_id"),
         ),
     ),
@@ -443,6 +485,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("falls over None", _raises_on_none, "usage can be None"),
             Wrong("missing output tokens are zero", _only_none_is_missing, "inputTokens only is called complete"),
             Wrong("zero tokens are missing", _zero_is_missing, "0 output tokens is a count"),
+            Wrong("stops at the first missing usage", _stops_at_missing, "go on with the rest"),
             Wrong("throws the known part away", _throws_the_rest_away, "known part is thrown away"),
         ),
     ),

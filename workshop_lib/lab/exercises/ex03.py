@@ -1,6 +1,7 @@
 """Exercises of lab 03: keep or escalate, walk and charge, when it pays, the rules for tickets, safety flags, and a list that leaks."""
 
 from collections.abc import Callable, Iterable, Sequence
+from statistics import mean
 from typing import Any
 
 from workshop_lib.cascade import Step
@@ -93,13 +94,14 @@ def cascade(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -
 _TIERS = ("small", "mid", "large")
 _USD = {"small": 0.001, "mid": 0.02, "large": 0.3}
 _QUESTION = "What is the capital of France?"
-_WALKS: tuple[tuple[int | None, int | None, int | None], ...] = (
-    (5, 5, 5),
-    (2, 4, 5),
-    (3, 2, 2),
-    (None, 5, 5),
-    (1, 2, None),
-    (None, None, None),
+_WALKS: tuple[tuple[tuple[int | None, int | None, int | None], int], ...] = (
+    ((5, 5, 5), 4),
+    ((2, 4, 5), 4),
+    ((3, 2, 2), 4),
+    ((None, 5, 5), 4),
+    ((1, 2, None), 4),
+    ((None, None, None), 4),
+    ((3, 5, 5), 3),
 )
 
 
@@ -108,36 +110,40 @@ def _tier_answer(tier: str, rating: int | None) -> Answer | None:
 
 
 def _check_cascade(answer: Any) -> str | None:
-    for position, ratings in enumerate(_WALKS):
+    for position, (ratings, threshold) in enumerate(_WALKS):
         told = ", ".join(f"{tier} {'invalid' if rating is None else rating}" for tier, rating in zip(_TIERS, ratings, strict=True))
         try:
-            wrong = _walk_problem(answer, dict(zip(_TIERS, ratings, strict=True)), first=position == 0)
+            wrong = _walk_problem(answer, dict(zip(_TIERS, ratings, strict=True)), threshold, first=position == 0)
         except NotYet as error:
             if "must be a function" in str(error) or None not in ratings:
                 raise
             return f"with confidences {told}, {error}; an invalid reply comes as None"
         if wrong:
-            return f"with confidences {told} and threshold 4, {wrong}"
+            return f"with confidences {told} and threshold {threshold}, {wrong}"
     return None
 
 
-def _walk_problem(answer: Any, ratings: dict[str, int | None], first: bool) -> str | None:
+def _walk_problem(answer: Any, ratings: dict[str, int | None], threshold: int, first: bool) -> str | None:
     asked: list[str] = []
 
     def ask(tier: Any, question: Any) -> tuple[Answer | None, float]:
+        if tier == _QUESTION:
+            raise NotYet("it called ask_tier with the question first: the tier comes first, then the question")
         if tier not in _TIERS:
-            raise NotYet(f"it called ask({shown(tier, 40)}, ...): the tier comes first, then the question")
+            raise NotYet(f"it called ask_tier({shown(tier, 40)}, ...), which is not among the tiers it was given: {', '.join(_TIERS)}; walk over `tiers`")
         asked.append(tier)
         return _tier_answer(tier, ratings[tier]), _USD[tier]
 
-    got = calling(answer, _QUESTION, _TIERS, ask, 4, none_ok=not first)
+    got = calling(answer, _QUESTION, _TIERS, ask, threshold, none_ok=not first)
     if first and not asked and got == (None, 0.0):
         raise NotAttempted
     if not isinstance(got, tuple | list) or len(got) != 2:
         return f"it returned {shown(got, 40)}; return two things, the answer and the USD"
-    stops = next((tier for tier in _TIERS if keep(_tier_answer(tier, ratings[tier]), 4)), _TIERS[-1])
+    stops = next((tier for tier in _TIERS if keep(_tier_answer(tier, ratings[tier]), threshold)), _TIERS[-1])
     must_ask = list(_TIERS[: _TIERS.index(stops) + 1])
-    want, want_usd = cascade(_QUESTION, _TIERS, lambda tier, _: (_tier_answer(tier, ratings[tier]), _USD[tier]), 4)
+    want, want_usd = cascade(_QUESTION, _TIERS, lambda tier, _: (_tier_answer(tier, ratings[tier]), _USD[tier]), threshold)
+    if threshold != 4 and asked != must_ask:
+        return "it does not stop where it should: compare with the threshold it is given, not with a fixed 4"
     return _asked_problem(asked, must_ask) or _usd_problem(got[1], want_usd, must_ask, ratings) or _answer_problem(got[0], want, ratings)
 
 
@@ -146,7 +152,7 @@ def _asked_problem(asked: list[str], must_ask: list[str]) -> str | None:
         return None
     twice = next((tier for tier in asked if asked.count(tier) > 1), None)
     if twice:
-        return f"it asks {twice} {asked.count(twice)} times and so pays {asked.count(twice)} times; call ask once a tier and keep both results"
+        return f"it asks {twice} {asked.count(twice)} times and so pays {asked.count(twice)} times; call ask_tier once for each tier and keep both results"
     if len(asked) > len(must_ask):
         return f"it goes on to {asked[len(must_ask)]} after {must_ask[-1]} gave an answer to keep; stop there, or the saving is gone"
     if len(asked) < len(must_ask):
@@ -161,6 +167,8 @@ def _usd_problem(got: Any, want: float, must_ask: list[str], ratings: dict[str, 
     valid = [tier for tier in must_ask if ratings[tier] is not None]
     if close(usd, sum(_USD[tier] for tier in valid)):
         return "the invalid reply is not charged; the provider bills its tokens whether you can use them or not"
+    if close(usd, sum(_USD[tier] for tier in must_ask[:-1])):
+        return "the last tier that was asked is not charged; pay before you decide whether to stop"
     if len(must_ask) > 1 and close(usd, _USD[(valid or must_ask)[-1]]):
         return "only the winner is charged; every tier that was asked has to be paid, the losing ones too"
     return f"the bill is {want:.8g} USD and not {usd:.8g}"
@@ -243,6 +251,10 @@ def _most_confident(question: Any, tiers: Sequence[str], ask: AskTier, threshold
     return best, usd
 
 
+def _fixed_threshold(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    return cascade(question, tiers, ask, 4)
+
+
 def _asks_twice(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
     answer, usd = None, 0.0
     for tier in tiers:
@@ -282,6 +294,8 @@ def _check_break_even(answer: Any) -> str | None:
             (1 - cheap / strong, "the gate is left out; a judge or a router between the tiers is paid for every item"),
             (1 - (cheap - gate) / strong, "the gate makes it cheaper, so a sign is wrong: the gate is a cost like the first tier's"),
             (1.0, "it ignores that an escalated item pays the first tier too: the cascade costs cheap + gate + e * strong, with no (1 - e)"),
+            (1 - gate / (strong - cheap), "it charges an escalated item only the strong model, but it has paid the first tier too: cheap + gate + e * strong, with no (1 - e)"),
+            (1 - cheap + gate / strong, "only the gate is divided by the strong model's cost; put cheap + gate in brackets"),
             (1 - strong / (cheap + gate), "the fraction is upside down; divide by what you compare with, the strong model"),
             (100 * want, "it is a percentage; give a share between 0 and 1"),
             (strong - cheap - gate, "it is an amount in USD; divide by the strong model's cost to make it a share"),
@@ -289,6 +303,8 @@ def _check_break_even(answer: Any) -> str | None:
         )
         found = next((says for value, says in mistakes if close(got, value)), None)
         return found or f"with {cheap} USD, {strong} USD and a gate of {gate} USD the share is {want:.6g} and not {got:.6g}"
+    if number(calling(answer, 0.002, 0.01, 0.01), "its result") > 0:
+        return "with a gate as expensive as the strong model the result is above 0, but this cascade never pays: it must be zero or less"
     return None
 
 
@@ -306,6 +322,10 @@ def _either_or(cheap: float, strong: float, gate: float) -> float:
 
 def _fraction_upside_down(cheap: float, strong: float, gate: float) -> float:
     return 1 - strong / (cheap + gate)
+
+
+def _without_sign(cheap: float, strong: float, gate: float) -> float:
+    return abs(break_even(cheap, strong, gate))
 
 
 def _as_percentage(cheap: float, strong: float, gate: float) -> float:
@@ -343,9 +363,15 @@ _RULES: tuple[tuple[RoutingDecision, tuple[str, ...], str], ...] = (
 def _check_escalates(answer: Any) -> str | None:
     plain = "P3, confidence 0.9, nobody needed"
     if _truth(calling(answer, _decision(), ()), plain):
+        if not _truth(calling(answer, _decision(priority="P0"), (), none_ok=True), "a P0"):
+            return "it is upside down: it says True for a decision that may be kept; True means escalate"
+        if not _truth(calling(answer, _decision(confidence=0.4), (), none_ok=True), "confidence 0.4"):
+            return "it escalates confidence 0.9 and keeps 0.4: the comparison with 0.7 is the wrong way round"
+        if not _truth(calling(answer, _decision(), ("billing",), none_ok=True), "a category that was given"):
+            return "it escalates a category that is not among `categories` and keeps one that is: use `in` and not `not in`"
         return (
             f"it escalates everything, even {plain}; if you wrote `priority == \"P0\" or \"P1\"`, that is always true, as a text that is not "
-            "empty counts as true: write `priority in (\"P0\", \"P1\")`"
+            "empty counts as true: write `priority in (\"P0\", \"P1\")`; and the confidence of a ticket runs from 0 to 1, not to 5"
         )
     if _truth(calling(answer, _decision(priority="P2"), (), none_ok=True), "a P2"):
         return "it escalates a P2; the rule names P0 and P1 only"
@@ -365,6 +391,14 @@ def _confidence_alone(decision: RoutingDecision, categories: Sequence[str]) -> b
 
 def _always_true(decision: RoutingDecision, categories: Sequence[str]) -> bool:
     return bool(decision.confidence < 0.7 or decision.priority == "P0" or "P1" or decision.needs_human)  # noqa: SIM222  # the mistake itself
+
+
+def _confident_escalates(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return decision.confidence > 0.7 or decision.priority in ("P0", "P1") or decision.needs_human or decision.category in categories
+
+
+def _says_when_to_keep(decision: RoutingDecision, categories: Sequence[str]) -> bool:
+    return not escalates(decision, categories)
 
 
 def _at_threshold(decision: RoutingDecision, categories: Sequence[str]) -> bool:
@@ -454,6 +488,9 @@ _PAIRS: tuple[tuple[str, str], ...] = (
     ("other", "integration"),
     ("other", "other"),
     ("performance", "bug_report"),
+    ("performance", "performance"),
+    ("performance", "performance"),
+    ("integration", "bug_report"),
     ("auth", "auth"),
     ("other", "feature_request"),
 )
@@ -481,8 +518,8 @@ def _check_fit_list(answer: Any) -> str | None:
         return "it takes every category, also those where the two never disagreed"
     if found == {cheap for cheap, strong in _PAIRS if cheap == strong}:
         return "these are the categories where the two agree; escalate where they do not"
-    if found == want - {"other"}:
-        return "it leaves out a category where the two agreed once; disagreeing once is enough to be on the list"
+    if found and found < want:
+        return f"it leaves out {', '.join(sorted(want - found))}; disagreeing once is enough to be on the list, however often the two agreed there"
     return f"it returned {', '.join(sorted(found)) or 'nothing'} and not {', '.join(sorted(want))}"
 
 
@@ -496,6 +533,10 @@ def _both_categories(pairs: Pairs) -> set[str]:
 
 def _all_categories(pairs: Pairs) -> set[str]:
     return {cheap for cheap, _ in pairs}
+
+
+def _mostly_disagree(pairs: Pairs) -> set[str]:
+    return {name for name, _ in pairs if mean(cheap != strong for cheap, strong in pairs if cheap == name) >= 0.5}
 
 
 def _whole_pairs(pairs: Pairs) -> list[tuple[str, str]]:
@@ -549,6 +590,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("no answer when nobody is sure", _nothing_if_unsure, "no answer when no tier is sure"),
             Wrong("the last reply wins, valid or not", _last_reply_counts, "wipes out the answer"),
             Wrong("the most confident answer wins", _most_confident, "cannot be compared"),
+            Wrong("a fixed 4 for the threshold", _fixed_threshold, "a fixed 4"),
             Wrong("asks each tier twice", _asks_twice, "pays 2 times"),
             Wrong("falls over an invalid reply", _falls_over_invalid, "an invalid reply comes as None"),
         ),
@@ -571,6 +613,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("forgets the gate", _without_gate, "the gate is left out"),
             Wrong("charges an escalated item the strong tier only", _either_or, "pays the first tier too"),
             Wrong("fraction upside down", _fraction_upside_down, "fraction is upside down"),
+            Wrong("hides a negative result", _without_sign, "zero or less"),
             Wrong("a percentage", _as_percentage, "percentage"),
         ),
     ),
@@ -591,6 +634,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("joins the rules by and", _joined_by_and, "joined by or"),
             Wrong("confidence is the only rule", _confidence_alone, "however sure the model is"),
             Wrong('priority == "P0" or "P1"', _always_true, "escalates everything"),
+            Wrong("> instead of <", _confident_escalates, "wrong way round"),
+            Wrong("says when to keep", _says_when_to_keep, "upside down"),
             Wrong("<= at the threshold", _at_threshold, "exactly at the threshold"),
             Wrong("P0 only", _p0_only, "keeps a P1"),
             Wrong("ignores the categories", _no_categories, "categories it was given"),
@@ -598,7 +643,7 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Exercise(
         id="ex5",
-        title="A flag, once raised",
+        title="A safety flag stays raised",
         minutes=3,
         level="core",
         objective="Accumulate the safety flag over all tiers, so that a later tier cannot take it back.",
@@ -634,6 +679,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("takes the strong model's category", _strong_categories, "before the strong model is asked"),
             Wrong("takes both categories", _both_categories, "both models"),
             Wrong("takes every category", _all_categories, "never disagreed"),
+            Wrong("takes where they mostly disagree", _mostly_disagree, "disagreeing once is enough"),
             Wrong("returns pairs", _whole_pairs, "whole pairs"),
             Wrong("takes where they agree", _where_they_agree, "where the two agree"),
         ),

@@ -9,6 +9,7 @@ from functools import cache
 from math import log
 from typing import Any, TypeVar
 
+from workshop_lib.errors import DataError
 from workshop_lib.paths import DATA
 from workshop_lib.sandbox.stand_ins.questions.words import STOP, stem, tokens
 
@@ -76,8 +77,12 @@ def key(name: str) -> str:
 
 @cache
 def raw() -> dict[str, Any]:
-    """Read knowledge.json once."""
-    loaded: dict[str, Any] = json.loads((DATA / "knowledge.json").read_text(encoding="utf-8"))
+    """Read knowledge.json once; DataError if it is missing or broken."""
+    path = DATA / "knowledge.json"
+    try:
+        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot read what the stand-ins know ({error}). Restore the file from the repository.") from error
     return loaded
 
 
