@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Processes started with this refuse to connect to anything but this machine.
+GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 .DEFAULT_GOAL := help
 
@@ -21,16 +23,16 @@ run: $(INSTALLED)  ## Run all five labs headless and write the report out/report
 	$(BIN)/workshop run
 
 test: test-fast  ## Everything CI runs: lint, types, tests, notebooks rebuilt, compared and re-run
-	$(BIN)/workshop build --check
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/course
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	$(GUARDED) $(BIN)/workshop build --check
+	$(GUARDED) $(BIN)/python -m pytest -q -n 2 tests/course
+	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 test-fast: $(INSTALLED)  ## Lint, types, layers and unit tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/workshop data verify
-	$(BIN)/workshop sandbox card --check
+	$(GUARDED) $(BIN)/workshop sandbox card --check
 	$(BIN)/workshop lint
 	$(BIN)/python -m pytest -q -n 2 --ignore tests/course tests
 

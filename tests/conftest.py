@@ -2,12 +2,13 @@
 
 import json
 import os
-import socket
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import boto3
+import only_loopback
 import openai
 import pytest
 from botocore.config import Config
@@ -18,41 +19,9 @@ from workshop_lib.sandbox import process
 from workshop_lib.settings import Settings
 
 _PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
-_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
-
-class LeftTheMachine(RuntimeError):
-    """A test tried to reach something outside this machine."""
-
-
-def _refuse(address: Any) -> None:
-    host = address[0] if isinstance(address, tuple) else address
-    if isinstance(host, bytes):
-        host = host.decode()
-    if isinstance(host, str) and isinstance(address, tuple) and not host.startswith(_LOOPBACK):
-        raise LeftTheMachine(f"a test tried to reach {host}")
-
-
-@pytest.fixture(autouse=True)
-def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse connections and name look-ups that would leave the machine."""
-    connect, connect_ex, lookup = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
-
-    def guarded_connect(self: socket.socket, address: Any) -> None:
-        _refuse(address)
-        connect(self, address)
-
-    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
-        _refuse(address)
-        return connect_ex(self, address)
-
-    def guarded_lookup(host: Any, *arguments: Any, **keywords: Any) -> Any:
-        _refuse((host,))
-        return lookup(host, *arguments, **keywords)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
-    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
-    monkeypatch.setattr(socket, "getaddrinfo", guarded_lookup)
+only_loopback.install()
+os.environ["PYTHONPATH"] = str(Path(only_loopback.__file__).parent)  # for the processes that tests start
 
 
 @pytest.fixture(autouse=True)

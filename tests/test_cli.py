@@ -115,3 +115,117 @@ def test_doctor_names_the_wrong_setting() -> None:
     done = workshop("doctor", env={"WORKSHOP_BACKEND": "snadbox"})
     assert done.returncode == 1
     assert "FAIL settings: WORKSHOP_BACKEND is 'snadbox'" in done.stdout
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_bulk_refuses_to_write_over_its_own_tickets(tmp_path: Path) -> None:
+    """Without it one wrong name would replace a person's tickets by their answers."""
+    source = tmp_path / "in.ndjson"
+    source.write_text('{"id": "A", "subject": "s", "body": "b"}\n', encoding="utf-8")
+    before = source.read_bytes()
+    assert_one_line(workshop("bulk", str(source), "--out", str(source)), "holds the tickets", "--out")
+    assert source.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """Without it a missing folder or a full disk would end in a traceback."""
+    assert_one_line(workshop("data", "synthetic", "--n", "1", "--out", str(tmp_path / "none" / "out.ndjson")), "out.ndjson", "No such file")
+
+
+def test_doctor_goes_on_when_its_own_lists_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a damaged checkout would stop the one command that is to say what is damaged."""
+    from workshop_lib import doctor, manifest
+
+    broken = tmp_path / "MANIFEST"
+    broken.write_text("nonsense\n", encoding="utf-8")
+    monkeypatch.setattr(manifest, "MANIFEST", broken)
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    lines = [doctor._data().line(), doctor._packages().line()]
+    assert lines[0].startswith("FAIL data: data/MANIFEST line 1 is not")
+    assert lines[1].startswith("FAIL packages: requirements.lock is missing")
+
+
+@pytest.mark.parametrize("text", ["", "  \n"], ids=["empty", "blank"])
+def test_ticket_without_text_is_one_line(text: str) -> None:
+    """Without it an empty argument would end in the traceback of a validator, and a blank one would be sent and paid for."""
+    assert_one_line(workshop("triage", text), "no text", "workshop triage")
+
+
+def test_ticket_that_is_too_long_is_one_line() -> None:
+    """Without it a pasted log would end in the traceback of a validator."""
+    assert_one_line(workshop("triage", "x" * 20_001), "body", "20000", "Shorten")
+
+
+def test_bulk_never_writes_over_its_own_tickets(tmp_path: Path) -> None:
+    """Without it a slip with --out would destroy the tickets."""
+    source = tmp_path / "in.ndjson"
+    text = '{"id": "A", "subject": "s", "body": "b"}\n'
+    source.write_text(text, encoding="utf-8")
+    assert_one_line(workshop("bulk", str(source), "--out", str(source)), "in.ndjson", "--out")
+    assert source.read_text(encoding="utf-8") == text
+
+
+def test_synthetic_tickets_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    """Without it a folder that is missing would end in a traceback."""
+    assert_one_line(workshop("data", "synthetic", "--n", "1", "--out", str(tmp_path / "no" / "x")), "cannot be written", "--out")
+
+
+def test_negative_seed_is_blamed_on_the_option() -> None:
+    """Without it `--seed -5` would be blamed on a variable that nobody set."""
+    done = workshop("run", "--seed", "-5")
+    assert done.returncode == 2
+    assert "--seed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
+@pytest.mark.usefixtures("sandbox")
+def test_ctrl_c_ends_jupyterlab(tmp_path: Path) -> None:
+    """Without it Ctrl-C would kill the server before it could end its kernels, or leave it running."""
+    import os
+    import signal
+
+    import psutil
+
+    command = [sys.executable, "-m", "workshop_lib.cli", "lab", "--no-browser", "--port", "0"]
+    folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    env = {**os.environ, **folders, "PYTHONUNBUFFERED": "1"}
+    lab = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=env)
+    try:
+        assert lab.stdout is not None
+        assert any("is running at" in line for line in lab.stdout)
+        [server] = [child for child in psutil.Process(lab.pid).children() if "jupyterlab" in child.cmdline()]
+        lab.send_signal(signal.SIGINT)
+        said, _ = lab.communicate(timeout=60)
+        assert (lab.returncode, server.is_running()) == (0, False)
+        assert "Stopping JupyterLab" in said
+        assert "Traceback" not in said
+    finally:
+        lab.kill()
+
+
+def test_doctor_goes_on_past_a_file_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it one unreadable file would hide what every other check has to say."""
+    from workshop_lib import doctor, manifest
+
+    def refused() -> list[str]:
+        raise PermissionError(13, "Permission denied", "data/models.toml")
+
+    monkeypatch.setattr(manifest, "problems", refused)
+    monkeypatch.setattr(doctor, "_sandbox", refused)
+    lines = {check.name: check.line() for check in doctor.checks()}
+    assert lines["data"].startswith("FAIL data: data/models.toml cannot be used (Permission denied)")
+    assert lines["sandbox"].startswith("FAIL sandbox: data/models.toml cannot be used")
+
+
+def test_report_folder_that_cannot_be_written_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without it a bake-off would be run and paid for, and then its report lost."""
+    import os
+
+    from workshop_lib import headless
+    from workshop_lib.errors import SettingsError
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(headless, "run_here", lambda **_: pytest.fail("a call was made"))
+    with pytest.raises(SettingsError, match="cannot be written"):
+        headless.run_bakeoff_report(out=tmp_path)

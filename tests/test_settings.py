@@ -44,6 +44,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], **overri
         ({"OPENAI_BASE_URL": "https://api.example.com/v1"}, ["OPENAI_BASE_URL", "https://api.example.com/v1", "unset OPENAI_BASE_URL"]),
         ({"OPENAI_BASE_URL": "localhost:8000/v1"}, ["OPENAI_BASE_URL", "localhost:8000/v1", "http://127.0.0.1:8000"]),
         ({BEDROCK: "http://[::1"}, [BEDROCK, "http://[::1", "http://127.0.0.1:8000"]),
+        ({BEDROCK: "http://127.0.0.1:99999"}, [BEDROCK, "127.0.0.1:99999", "Correct it"]),
         ({BEDROCK: "http://[::1", "WORKSHOP_BACKEND": "live"}, [BEDROCK, "http://[::1", "Correct it"]),
         ({"BEDROCK_GUARDRAIL_ID": "gr-1"}, ["BEDROCK_GUARDRAIL_ID", "gr-1", "BEDROCK_GUARDRAIL_VERSION", "set both"]),
         ({"BEDROCK_GUARDRAIL_VERSION": "7"}, ["BEDROCK_GUARDRAIL_VERSION", "'7'", "BEDROCK_GUARDRAIL_ID", "set both"]),
@@ -106,6 +107,40 @@ def test_env_local_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPa
     assert (settings.region, settings.seed) == ("eu-west-3", 6)
     assert settings.nvidia_api_key is not None
     assert settings.nvidia_api_key.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (f"AWS_REGION=eu-west-3\n\nNVIDIA_API_KEY {KEY}\n".encode(), "line 3 is not of the form NAME=value"),
+        (f'NVIDIA_API_KEY="{KEY}\n'.encode(), "line 1 is not of the form NAME=value"),
+        (b"WORKSHOP_BACKEND\n", "line 1 is not of the form NAME=value"),
+        ("WORKSHOP_BACKEND=live\n".encode("utf-16"), "is not UTF-8"),
+        (b"AWS_REGION=moon\n", "AWS_REGION is 'moon'"),
+    ],
+    ids=["no equals sign", "open quote", "no value", "other encoding", "wrong value"],
+)
+def test_a_broken_env_local_is_one_line(env_local: Path, written: bytes, said: str) -> None:
+    """Without it a broken line would be ignored, so that somebody who meant to go live would call the sandbox, or the reader's traceback shown."""
+    env_local.write_bytes(written)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_an_env_local_that_is_a_folder_is_one_line(env_local: Path) -> None:
+    """Without it a folder made by a container's mount would be ignored without a word."""
+    env_local.mkdir()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load()
+
+
+def test_a_byte_order_mark_hides_nothing(env_local: Path) -> None:
+    """Without it a file saved by a Windows editor would lose its first variable."""
+    env_local.write_text("WORKSHOP_SEED=5\n", encoding="utf-8-sig")
+    assert load().seed == 5
 
 
 def test_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

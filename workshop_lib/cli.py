@@ -35,10 +35,11 @@ def doctor() -> None:
     """Check this machine and this checkout: one line and one remedy per check."""
     from workshop_lib.doctor import checks
 
-    found = list(checks())
-    for check in found:
-        typer.echo(check.line())
-    if not all(check.ok for check in found):
+    well = True
+    for check in checks():
+        typer.echo(check.line())  # at once: a later check may take its time
+        well &= check.ok
+    if not well:
         raise typer.Exit(1)
 
 
@@ -51,7 +52,7 @@ def sandbox(
 ) -> None:
     """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
     if context.invoked_subcommand is None:
-        from workshop_lib.sandbox.process import ONE_THREAD
+        from workshop_lib.sandbox import ONE_THREAD
 
         os.environ.update(ONE_THREAD)
         from workshop_lib.sandbox.run import serve  # after the line above, because it loads the numerical libraries

@@ -55,6 +55,12 @@ def _guarded(name: str, look: Callable[[], str], remedy: str) -> Check:
         return Check(name, True, look())
     except WorkshopError as error:
         return Check(name, False, str(error).rstrip("."), remedy)
+    except OSError as error:
+        return Check(name, False, _unreadable(error), remedy)
+
+
+def _unreadable(error: OSError) -> str:
+    return f"{error.filename or 'a file'} cannot be used ({error.strerror or error})"
 
 
 def _python() -> Check:
@@ -102,11 +108,15 @@ def _kernel() -> Check:
 
 
 def _data() -> Check:
+    listed = 0
     try:
         problems = manifest.problems()
+        if not problems:
+            listed = manifest.MANIFEST.read_text(encoding="utf-8").count("\n")
     except WorkshopError as error:
         problems = [str(error).rstrip(".")]
-    listed = manifest.MANIFEST.read_text(encoding="utf-8").count("\n") if manifest.MANIFEST.exists() else 0
+    except OSError as error:
+        problems = [_unreadable(error)]
     found = problems[0] if problems else f"{listed} files with the right sha256"
     return Check("data", not problems, found, "git checkout data, or after a change that is meant: workshop data seal")
 

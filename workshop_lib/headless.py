@@ -27,6 +27,8 @@ NOTEBOOKS = ROOT / "notebooks"
 QUIET_KERNEL = ["--IPKernelApp.log_level=40"]  # a kernel on loopback TCP warns that it is not encrypted
 _COLUMNS = ["arm", "n", "right", "accuracy", "low", "high", "cost_per_1000", "p50_ms", "escalation_rate", "human_recall", "source"]
 _STOP_S = 30.0
+# On a narrow screen the page would fold the lines of printed tables; they are scrolled instead.
+_NARROW = "<style>@media (max-width: 700px) { .jp-RenderedText pre { white-space: pre; overflow-x: auto; } }</style>"
 
 
 class LabError(WorkshopError):
@@ -54,7 +56,8 @@ def run_all(seed: int = 0, out: Path | None = None) -> Path:
 
 def run_bakeoff_report(out: Path | None = None, limit: int | None = None) -> Path:
     """Run the bake-off on the test tickets, print its table and write its report; return the report's path."""
-    return write_bakeoff(run_here(limit=limit), _folder(out), [])
+    folder = _folder(out)  # before the run, which may cost money
+    return write_bakeoff(run_here(limit=limit), folder, [])
 
 
 def run_here(seed: int | None = None, limit: int | None = None) -> Bakeoff:
@@ -139,7 +142,7 @@ def _page(notebook: Path) -> Path:
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", mermaid_layout_elk_js_url="")  # type: ignore[no-untyped-call]  # a page must open without a network
     body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
     page = notebook.with_suffix(".html")
-    page.write_text(relinked(body, notebook.parent), encoding="utf-8")
+    page.write_text(relinked(body.replace("</head>", f"{_NARROW}</head>", 1), notebook.parent), encoding="utf-8")
     return page
 
 
@@ -156,6 +159,8 @@ def _folder(out: Path | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"The report folder {folder} cannot be made ({error.strerror}). Name another with --out.") from error
+    if not os.access(folder, os.W_OK):  # now, and not after everything has been run and paid for
+        raise SettingsError(f"The report folder {folder} cannot be written. Name another with --out.")
     return folder
 
 

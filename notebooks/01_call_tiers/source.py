@@ -3,11 +3,12 @@
 #
 # You send one question to three models and one ticket to two, changing only the model's name, and work out what each call cost.
 #
-# **Time:** 35 minutes alone, 35 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.08 USD on Amazon Bedrock at recorded token counts and list prices; NVIDIA NIM prints no token price.
+# **Time:** 30 minutes alone, 33 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Cost live:** about 0.08 USD on Amazon Bedrock for the whole notebook, at recorded token counts and list prices; NVIDIA NIM prints no token
+# price.
 #
-# A *tier* is one model in a row from cheap to expensive. This course answers most requests with the cheap one. Before you can say
-# whether that pays, you have to know what a call costs, so this lab comes first.
+# A *tier* is one model in a row from cheap to expensive. This course answers most requests with the cheap one. To say whether that pays, you
+# have to know what a call costs.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -16,17 +17,17 @@
 # 2. **Read** a decision from a Converse response, whether it came as a tool call or as text (Exercise 2).
 # 3. **Measure** how many more tokens one tier counts for the same prompt (Exercise 3).
 # 4. **Turn** the cost of a call into a monthly bill at your volume (Exercise 4).
-# 5. **Bill** calls that did not report their usage, without calling the missing part zero (Exercise 5, stretch).
+# 5. **Bill** calls that did not report their usage, without calling the missing part zero (Exercise 5, stretch, in *Going further*).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | enough is |
 # |---|---|---|
-# | Python functions and dictionaries | you write five short functions | you can read `row["usage"]["inputTokens"]` |
+# | Python functions and dictionaries | you write short functions, most of one to five lines | you can read `row["usage"]["inputTokens"]` |
 # | what a token is | models charge by the token | a piece of a word, about four letters of English |
 # | a cloud account | not needed | everything here runs against a server on this machine, the *sandbox* |
 #
 # Two services appear: **NVIDIA NIM**, called with the `openai` package, and **Amazon Bedrock**, called with `boto3` through *Converse*, its
-# one request format for all its models. The packages are real and unchanged. Only the address they call differs from a live run.
+# one request format for all its models. Both packages are the real ones; only the address they call differs from a live run.
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 3
@@ -45,7 +46,6 @@ import json
 from statistics import mean
 
 import pandas as pd
-from botocore.exceptions import ClientError
 
 from workshop_lib import catalog
 from workshop_lib.evaluation.arms import text_table
@@ -84,11 +84,9 @@ print(f"{TIERS[-1]} cost {expensive / cheap:.0f} times as much as {TIERS[0]} for
 print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no tier'} ({HERE}).")
 
 # %% [markdown] id="win-labels"
-# Read the `source` column before anything else. **sandbox** means: small programs on this machine answered in place of the models. They
-# make real mistakes, but their own. So a row says how *the stand-in for* a tier did, never how good the vendor's model is. Tokens and
-# latency are modelled too. The prices are not: they come from a dated table. You will open it in a minute and see what *proxy* means.
-#
-# Now take it apart: one call, its usage, its price.
+# Read the `source` column first. **sandbox** means: small programs on this machine answered in place of the models. They make real mistakes,
+# but their own. So a row says how *the stand-in for* a tier did, not how good the vendor's model is. Tokens and latency are modelled too. The
+# prices come from a dated table, which you will open below.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
@@ -101,7 +99,7 @@ print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no ti
 # ## One endpoint, three values of `model=`
 #
 # `lab.ask` hides the client. Here is the call itself, with the plain `openai` client that talks to NVIDIA NIM in a live run. To call
-# another tier, change the string and nothing else. (`nim-8b` is the short name in this course's model table; the server wants the full id.)
+# another tier, change the string. (`nim-8b` is the short name in this course's model table; the server wants the full id.)
 
 # %% id="openai-call"
 completion = lab.openai.chat.completions.create(
@@ -115,8 +113,8 @@ print(completion.usage.model_dump_json(indent=1, exclude_none=True))
 print("A cost field?", getattr(completion.usage, "cost", "no"))
 
 # %% [markdown] id="openai-usage"
-# The reply says how many tokens went in and came out. It does not say what they cost: this interface has no cost field. You
-# multiply yourself, so you need a price for each direction, input and output.
+# The reply says how many tokens went in and came out, but not what they cost. You multiply yourself, so you need a price for each direction,
+# input and output.
 
 # %% id="openai-all"
 completions = {}
@@ -157,9 +155,9 @@ for key in ("sonnet", "nim-8b", "nim-253b"):
     print(f"{key}: {price.basis} price, checked {price.checked_on}, from {price.source}")
 
 # %% [markdown] id="prices-proxy"
-# That table holds two kinds of price. A **list** price is the provider's own. NIM prints no token price for its models, so those rows hold
-# a **proxy**: what another host charges for the same weights. A proxy will do for comparing tiers in this lab. It is not what you would
-# pay. Replace it in `data/models.toml` by your own figure, such as the cost of your GPU hours divided by the tokens they served.
+# A **list** price is the provider's own. NIM prints no token price for its models, so its rows hold a **proxy**: what another host charges
+# for the same weights. A proxy will do for comparing tiers here. It is not what you would pay. For your own NIM, put your own figure into
+# `data/models.toml`, such as the cost of your GPU hours divided by the tokens they served.
 
 # %% [markdown] id="instructor-prices" tags=["instructor"]
 # minutes: 2
@@ -193,7 +191,7 @@ call_usd = lab.check("ex1", call_usd)
 # the tokens that the service reported, the same 30 tickets cost about five times as much (published, [how the tables differ](../../data/published/README.md)).
 
 # %% [markdown] id="ex1-after"
-# Price the three calls from before with it. The library's gateway, `lab.ask`, has priced the same calls already.
+# Price the three calls from before with it. `lab.ask` has priced the same calls already.
 
 # %% id="ex1-use"
 print(f"Tokens: {HERE}. Prices: proxy.")
@@ -205,9 +203,8 @@ for tier, done in completions.items():
 # %% [markdown] id="tickets"
 # ## One ticket, two tiers on Bedrock
 #
-# A question has a short answer. A support ticket needs a *decision*: category, priority, whether a person must look. You want fields and
-# not prose. The portable way to get them is a **forced tool**: you describe a tool, name it in `toolChoice`, and the model has to call it.
-# Its arguments are the answer.
+# A support ticket needs a *decision*: category, priority, whether a person must look. You want fields and not prose. The portable way to get
+# them is a **forced tool**: you describe a tool, name it in `toolChoice`, and the model has to call it. Its arguments are the answer.
 
 # %% id="tickets-load"
 from workshop_lib.tasks.triage import SYSTEM, TOOL, prompt
@@ -231,17 +228,16 @@ def converse_arguments(tier, ticket):
     }
 
 # %% id="converse-call"
-for tier in ("nano", "sonnet"):
-    response = lab.bedrock.converse(**converse_arguments(tier, ticket))
+responses = {tier: lab.bedrock.converse(**converse_arguments(tier, ticket)) for tier in ("nano", "sonnet")}
+for tier, response in responses.items():
     usage, latency_ms = response["usage"], response["metrics"]["latencyMs"]
     print(f"{tier:6}  ended with {response['stopReason']}, {usage['outputTokens']} tokens out, {latency_ms} ms ({HERE})")
 
 # %% [markdown] id="raw"
-# Again only one string changed, `modelId`. Now look at one whole response, because Exercise 2 reads the decision out of it.
+# Again only one string changed, `modelId`. Look at one whole response, because Exercise 2 reads the decision out of it.
 
 # %% id="raw-response"
-response = lab.bedrock.converse(**converse_arguments("nano", ticket))
-print(json.dumps({name: part for name, part in response.items() if name != "ResponseMetadata"}, indent=1))
+print(json.dumps({name: part for name, part in responses["nano"].items() if name != "ResponseMetadata"}, indent=1))
 
 # %% [markdown] id="instructor-converse" tags=["instructor"]
 # minutes: 3
@@ -282,8 +278,8 @@ if not in_text:
 
 # %% [markdown] id="samples-explain"
 # The stand-in for Nano does this on purpose, on average in one reply of eight, because small models on the real service do it too. (The
-# share is made up; that it happens is not.) Such a reply does hold the answer, in the text instead of a tool call, and it was charged. If
-# you throw it away and ask again, you pay twice.
+# share is made up; that it happens is not.) Such a reply holds the answer, in the text, and it was charged. If you throw it away and ask
+# again, you pay twice.
 
 # %% [markdown] id="ex2-header"
 # ## Exercise 2 · 6 minutes · core · Read the decision, however it came
@@ -345,40 +341,6 @@ print(f"{doubtful} of {len(decisions)} decisions lack a field or name a category
 # %% [markdown] id="ex2-after"
 # A decision that can be read is not yet *valid*. The schema named eight categories and required every field; a small model may still
 # leave a field out or invent a value. Lab 02 refuses such answers, and still charges them.
-
-# %% [markdown] id="refusals"
-# ## Three requests, two refusals
-#
-# Some requests work on one tier and fail on the next. Here are two common cases. Each error is caught and printed as one line.
-
-# %% id="refusals-run"
-def attempt(what, **changed):
-    try:
-        lab.bedrock.converse(**{**converse_arguments("opus", ticket), **changed})
-        print(f"{what}: answered")
-    except ClientError as error:
-        print(f"{what}: {error.response['Error']['Code']}: {error.response['Error']['Message']}")
-
-
-attempt("Opus with temperature")
-attempt("Opus without temperature", inferenceConfig={"maxTokens": 300})
-attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("us."))
-
-# %% [markdown] id="refusals-explain"
-# - Opus 4.7 takes no `temperature` (how much chance goes into the choice of words), not even 0. That depends on the model, so the model
-#   table says it.
-# - The Claude models are called through an **inference profile**, the id with `us.` in front. Bedrock knows the id without it, but refuses
-#   the call.
-#
-# Neither is worth a retry: the same request would be refused again. `lab.ask("opus", ...)` reads the table and leaves the temperature out.
-
-# %% [markdown] id="instructor-refusals" tags=["instructor"]
-# minutes: 2
-# section: Three requests, two refusals
-# say: Both errors are about the request, so both are final. Retrying them is the commonest way to waste a quota.
-# show: The two error codes; they are the same, ValidationException.
-# ask: Where should the knowledge "this model takes no temperature" live? (In one table, not in ten call sites.)
-# cut: Run the cell, read the two refusals aloud, go on.
 
 # %% [markdown] id="predict-tokens"
 # ## Same prompt, different token count
@@ -442,7 +404,7 @@ print(f"  recorded (Bedrock, 2026-08-31), {len(rows_150)} tickets: {ratio_record
 
 # %% [markdown] id="tokens-explain"
 # The recorded figure is the evidence. Likely reasons: Claude cuts text into tokens of its own, and wraps a tool in a longer preamble. The
-# sandbox's figure is *set* from that recording, so its agreement proves nothing. It only keeps your bills here realistic.
+# sandbox's figure is *set* from that recording, so its agreement proves nothing.
 #
 # What goes wrong if you count once, on Nano, and price both tiers with that count?
 
@@ -458,7 +420,7 @@ print(f"  with its own count       {1000 * mean(own):.2f}")
 print(f"The borrowed count makes the bill {1 - mean(borrowed) / mean(own):.0%} too low.")
 
 # %% [markdown] id="tokens-rule"
-# So take each tier's usage from its own replies, and never reuse one tier's count for another.
+# So take each tier's usage from its own replies.
 
 # %% [markdown] id="instructor-tokens" tags=["instructor"]
 # minutes: 2
@@ -510,9 +472,56 @@ for source in bills["tokens from"].unique():
     print(f"{source} tokens: a ticket costs {usd['sonnet', source] / usd['nano', source]:.0f} times as much on Sonnet as on Nano")
 
 # %% [markdown] id="month-explain"
-# The columns `in` and `out` say why the sources differ: the recorded tickets were sent with another prompt and drew other answers. Nobody
-# recorded Super. With either source Sonnet costs far more than Nano, and a cascade can save only because of that difference. How much of
-# each bill is output?
+# The recorded tickets were sent with another prompt and drew other answers, so their token counts are higher. Nobody recorded Super. With
+# either source Sonnet costs far more than Nano, and a cascade can save only because of that difference.
+
+# %% [markdown] id="instructor-month" tags=["instructor"]
+# minutes: 2
+# section: What a month costs
+# say: A ticket costs many times as much on Sonnet as on Nano. A cascade can save only because of that difference.
+# show: The table, first the recorded rows, then the two lines below it.
+# ask: Name your own volume. Change calls_per_day and read out your bill.
+
+# %% [markdown] id="takeaways"
+# ## What to remember
+#
+# - To call another tier you change the model string. The bill changes with it.
+# - Cost is input tokens times the input price plus output tokens times the output price. Output tokens cost several times as much.
+# - Every tier counts its own tokens. Take usage from each reply, and compare dollars.
+# - A forced tool is not a promise. Read every block, then the text, and keep your own ticket id.
+# - A number has a source: sandbox, recorded, published. A price does too: list or proxy.
+
+# %% [markdown] id="recall"
+# ## Can you still say it?
+#
+# <details><summary>1. Which two numbers of a reply do you need for its cost, and why not their sum?</summary>
+# Input and output tokens. Each direction has its own price, so there is no price for their sum.
+# </details>
+#
+# <details><summary>2. The tool is forced, the reply is text. What do you do, and who pays?</summary>
+# Look for the JSON object in the text and use it. The reply was charged either way.
+# </details>
+#
+# <details><summary>3. From before this lab: what is a token, and why can two models count one text differently?</summary>
+# A piece of text, often part of a word. Each family of models cuts text in its own way, and wraps tools in its own preamble.
+# </details>
+
+# %% [markdown] id="instructor-close" tags=["instructor"]
+# minutes: 2
+# section: Close
+# say: You can now price any call. Next: can you believe what the cheap tier says about itself?
+# ask: The three recall questions, books closed.
+
+# %% [markdown] id="further"
+# ## Going further
+#
+# None of this is counted in the minutes above, and no later lab needs it. Take what interests you: which direction of a bill to cut, requests
+# that one tier refuses, calls that report no usage, and a ticket of your own.
+
+# %% [markdown] id="directions"
+# ### Which direction costs more
+#
+# How much of each bill is output? Take the recorded tokens of the month's table and split the bill.
 
 # %% id="month-parts"
 parts = []
@@ -552,15 +561,50 @@ figure(draw, title="What 1,000 tickets cost, by direction", caption=caption, tab
 # Input is the larger part of both bills, but output costs much more than its share of the tokens, because its price is higher. So asking for
 # shorter answers saves more than the token count suggests.
 
-# %% [markdown] id="instructor-month" tags=["instructor"]
-# minutes: 2
-# section: What a month costs
+# %% [markdown] id="instructor-directions" tags=["instructor"]
+# minutes: 0
+# section: Going further: which direction costs more
 # say: Count dollars by direction. A token cut from the answer saves several times what a token cut from the prompt saves.
 # show: The figure, then the two shares in its caption.
-# ask: Name your own volume. Change calls_per_day and read out your bill.
+
+# %% [markdown] id="refusals"
+# ### Three requests, two refusals
+#
+# Some requests work on one tier and fail on the next. Here are two common cases. Each error is caught and printed as one line.
+
+# %% id="refusals-run"
+from botocore.exceptions import ClientError
+
+
+def attempt(what, **changed):
+    try:
+        lab.bedrock.converse(**{**converse_arguments("opus", ticket), **changed})
+        print(f"{what}: answered")
+    except ClientError as error:
+        print(f"{what}: {error.response['Error']['Code']}: {error.response['Error']['Message']}")
+
+
+attempt("Opus with temperature")
+attempt("Opus without temperature", inferenceConfig={"maxTokens": 300})
+attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("us."))
+
+# %% [markdown] id="refusals-explain"
+# - Opus 4.7 takes no `temperature` (how much chance goes into the choice of words), not even 0. That depends on the model, so the model
+#   table says it.
+# - The Claude models are called through an **inference profile**, the id with `us.` in front. Bedrock knows the id without it, but refuses
+#   the call.
+#
+# Neither is worth a retry: the same request would be refused again. `lab.ask("opus", ...)` reads the table and leaves the temperature out.
+
+# %% [markdown] id="instructor-refusals" tags=["instructor"]
+# minutes: 0
+# section: Going further: three requests, two refusals
+# say: Both errors are about the request, so both are final. Retrying them is the commonest way to waste a quota.
+# show: The two error codes; they are the same, ValidationException.
+# ask: Where should the knowledge "this model takes no temperature" live? (In one table, not in ten call sites.)
 
 # %% [markdown] id="ex5-header"
-# ## Exercise 5 · 5 minutes · stretch · When usage is missing
+# ### Exercise 5 · 5 minutes · stretch · When usage is missing
 #
 # A stream that was cut, a timeout, a server that leaves counts out: sometimes there is no usage, and you are still charged. Write
 # `bill(usages, price)`. Return two things: the USD that are known, and `True` if no count was missing, else `False`. A usage may be `None`
@@ -595,38 +639,8 @@ usd, complete = bill(usages, sonnet_price)
 print(f"{len(usages)} calls, one without usage: {'' if complete else 'at least '}{usd:.6f} USD")
 print("The library says of a call without usage:", library_price(catalog.model("sonnet"), None))
 
-# %% [markdown] id="takeaways"
-# ## What to remember
-#
-# - To call another tier you change the model string. The bill changes with it, and sometimes what the request may contain.
-# - Cost is input tokens times the input price plus output tokens times the output price. Output tokens cost several times as much.
-# - Every tier counts its own tokens. Take usage from each reply, and compare dollars.
-# - A forced tool is not a promise. Read every block, then the text, and keep your own ticket id.
-# - A number has a source: sandbox, recorded, published. A price does too: list or proxy. Missing usage is unknown, never zero.
-
-# %% [markdown] id="recall"
-# ## Can you still say it?
-#
-# <details><summary>1. Which two numbers of a reply do you need for its cost, and why not their sum?</summary>
-# Input and output tokens. Each direction has its own price, so there is no price for their sum.
-# </details>
-#
-# <details><summary>2. The tool is forced, the reply is text. What do you do, and who pays?</summary>
-# Look for the JSON object in the text and use it. The reply was charged either way.
-# </details>
-#
-# <details><summary>3. From before this lab: what is a token, and why can two models count one text differently?</summary>
-# A piece of text, often part of a word. Each family of models cuts text in its own way, and wraps tools in its own preamble.
-# </details>
-
-# %% [markdown] id="instructor-close" tags=["instructor"]
-# minutes: 2
-# section: Close
-# say: You can now price any call. Next: can you believe what the cheap tier says about itself?
-# ask: The three recall questions, books closed.
-
 # %% [markdown] id="playground"
-# ## Playground
+# ### Playground
 #
 # Your own ticket, two tiers. Change the text and run the cell again. Make it short, or angry, or describe two problems at once. In the
 # sandbox the stand-ins answer, so a strange decision says nothing about the vendors' models.

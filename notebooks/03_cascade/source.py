@@ -1,13 +1,12 @@
 # %% [markdown] id="title"
 # # Build a cascade and count what it saves and loses
 #
-# You build a cascade that asks a cheap model first and an expensive one only when it must, and you find out when that pays.
+# You build a cascade that asks a cheap model first and an expensive one only when it must, and find out when that pays.
 #
-# **Time:** 45 minutes alone, 35 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.75 USD on Amazon Bedrock at the defaults and recorded token counts, nearly all of it Sonnet; NVIDIA NIM prints no token price.
+# **Time:** 30 minutes alone, 33 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Cost live:** about 0.75 USD on Amazon Bedrock at recorded token counts, nearly all of it Sonnet; NVIDIA NIM prints no token price.
 #
-# A *cascade* walks a row of tiers, cheapest first. A *gate* looks at each answer and either keeps it or *escalates*, which means asking
-# the next tier.
+# A *cascade* walks a row of tiers, cheapest first. A *gate* either keeps an answer or *escalates*, which means asking the next tier.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -16,14 +15,14 @@
 # 2. **Build** a cascade that charges every tier it asked (Exercise 2).
 # 3. **Compute** the escalation rate at which a cascade stops paying (Exercise 3).
 # 4. **Write** the escalation rules for support tickets (Exercise 4).
-# 5. **Accumulate** a safety flag over all tiers (Exercise 5).
+# 5. **Accumulate** a safety flag over all tiers (Exercise 5, stretch).
 # 6. **Fit** a category list to past disagreements and measure it where it was not fitted (Exercise 6, stretch).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | from |
 # |---|---|---|
 # | the cost of a call from its usage | a cascade pays for several calls an item | lab 01 |
-# | self-rated confidence, and what an invalid reply is | the gate compares the confidence with a threshold and escalates invalid replies | lab 02 |
+# | self-rated confidence, and what an invalid reply is | the gate tests the confidence; invalid replies escalate | lab 02 |
 # | the Wilson interval as a range around a share | a share of a few dozen questions is uncertain | lab 02, or read "95 % range" |
 #
 # Every number names its source. **sandbox**: stand-in models on this machine, no figures of the vendors' models. **recorded**: Amazon
@@ -68,8 +67,8 @@ def less(saving):
 # ## The result first
 #
 # Here are a few dozen questions, from trivia to several steps of arithmetic. First the largest tier answers them all. Then a cascade of
-# three tiers does: it stops at the first answer that rates itself `THRESHOLD` or more, on a scale from 1 to 5. Each of these two ways to
-# answer every question is called an *arm*.
+# three tiers does: it stops at the first answer that rates itself `THRESHOLD` or more, on a scale from 1 to 5. Each way to answer every
+# question is called an *arm*.
 
 # %% id="win-run"
 questions = load_questions("calibration")[:LIMIT]
@@ -85,10 +84,10 @@ print(f"always 253B: {usd_large:.6f} USD")
 print(f"cascade:     {usd_walked:.6f} USD, {less(1 - usd_walked / usd_large)}")
 
 # %% [markdown] id="win-read"
-# That is the number such projects put on a slide. It says nothing about the answers.
+# The bill says nothing about the answers.
 #
-# **Predict.** How many fewer right answers than always-253B did the cascade give on these questions? Replace the dots with a number
-# (negative means that the cascade did better). If you leave them, everything still runs. You get the result near the end.
+# **Predict.** How many fewer right answers than always-253B did the cascade give? Replace the dots with a number (negative means that the
+# cascade did better). If you leave them, everything still runs. The result comes near the end.
 
 # %% id="guess-lost"
 my_guess_lost = ...
@@ -103,8 +102,8 @@ my_guess_lost = ...
 # %% [markdown] id="one-tier"
 # ## One tier's turn
 #
-# Now take it apart. A turn is one call. It gives you two things: an answer, and a bill. If the reply is not valid, the answer is `None`,
-# and there is a bill all the same.
+# Now take it apart. A turn is one call. It gives you an answer and a bill. If the reply is not valid, the answer is `None`, and there is a
+# bill all the same.
 
 # %% id="ask-tier"
 from workshop_lib.llm import InvalidAnswer
@@ -200,8 +199,8 @@ cascade = lab.check("ex2", cascade)
 # %% [markdown] id="library"
 # ## The same walk in the library
 #
-# `workshop_lib.cascade.walk` does what you just did, for any kind of item and any gates. It records each turn as a `Step`, and all steps as
-# a `Trace`. Here is its source. `_turn` asks one tier and collects the reasons to go on.
+# `workshop_lib.cascade.walk` does the same for any kind of item and any gates. It records each turn as a `Step`, and all steps as a `Trace`.
+# In its source, `_turn` asks one tier and collects the reasons to go on.
 
 # %% id="library-source"
 import inspect
@@ -221,8 +220,7 @@ for step in trace.steps:
 print(f"all tiers {trace.cost.usd:.8f} USD, answered by {trace.model_used}  ({HERE})")
 
 # %% [markdown] id="winner-only"
-# What if you had charged the winner only? That is an easy mistake, and it makes every cascade that escalates look cheaper than it is. The
-# next cell counts by how much.
+# Charging the winner only is an easy mistake. It makes every cascade that escalates look cheaper than it is. By how much?
 
 # %% id="winner-only-bill"
 winners = sum(trace.steps[-1].cost.usd for trace in walked)
@@ -233,13 +231,12 @@ print(f"The second bill leaves out {100 * (1 - winners / usd_walked):.1f} % of w
 # %% [markdown] id="economics"
 # ## When does it pay?
 #
-# Take two tiers. Every item pays the cheap tier, and the gate if the gate costs something (a *judge* does: one more model that rates the
-# answer). A share `e` escalates and pays the strong tier **on top**. On average an item costs
+# Take two tiers. Every item pays the cheap tier, and the gate if it costs something (a *judge* does: one more model that rates the answer).
+# A share `e` escalates and pays the strong tier **on top**. On average an item costs
 #
 # `cheap + gate + e * strong`
 #
-# **Predict.** Nano first, Sonnet behind it. What share of the tickets may escalate before this costs as much as Sonnet for all of them?
-# Replace the dots with a percentage.
+# **Predict.** Nano first, Sonnet behind it. What percentage of the tickets may escalate before this costs as much as Sonnet for all?
 
 # %% id="guess-break-even"
 my_guess_break_even = ...
@@ -247,8 +244,8 @@ my_guess_break_even = ...
 # %% [markdown] id="ex3-header"
 # ## Exercise 3 · 4 minutes · core · When it stops paying
 #
-# Write `break_even(cheap, strong, gate)`: the share of items, from 0 to 1, that may escalate before the cascade costs as much as always
-# asking the strong model. All three arguments are USD per item. If the cascade can never pay, the result is zero or less.
+# Write `break_even(cheap, strong, gate)`: the share of items, from 0 to 1, at which the cascade costs as much as always asking the strong
+# model. All three arguments are USD per item. If the cascade can never pay, the result is zero or less.
 
 # %% id="ex3" tags=["exercise"]
 def break_even(cheap, strong, gate):
@@ -295,56 +292,22 @@ print(f"\nNano, Sonnet and a judge that costs one Sonnet call an item: {100 * wi
 print(f"so it {'never pays' if with_judge <= 0 else 'can pay'}. (recorded)")
 
 # %% [markdown] id="costs-read"
-# Cost alone is hardly ever an argument against a very cheap first tier: nearly everything may escalate and it still saves. The exception is
-# a gate that costs as much as the strong model. Usually, then, two other questions decide: **is the answer still right**, and **does it
-# still come in time**?
-
-# %% [markdown] id="claim"
-# ## A claim to recompute
-#
-# An architecture note on this pattern (published) says: 80 % of the requests are simple, tier 1 costs a tenth and is right 95 % of the time,
-# so you pay **15 to 25 %** of what the strong model costs. It adds that you need a pass rate above 80 %.
-#
-# **Predict.** What percentage do you get from the note's numbers?
-
-# %% id="guess-share"
-my_guess_share = ...
-
-# %% id="claim-recomputed"
-from workshop_lib.cascade import expected_cost
-
-print(told(my_guess_share))
-readings = {
-    "all try tier 1, 20 % escalate": expected_cost((0.1, 1), (0.20,)),
-    "all try tier 1, 5 % of the simple fail too": expected_cost((0.1, 1), (0.20 + 0.05 * 0.80,)),
-    "a free router sends 20 % straight to tier 2": 0.80 * 0.1 + 0.20,
-}
-for name, share in readings.items():
-    verdict = "within" if 0.15 <= share <= 0.25 else "outside"
-    print(f"{100 * share:.1f} %, {verdict} 15 to 25 %: {name}")
-low, high = 0.15 - 0.1, 0.25 - 0.1
-print(f"15 to 25 % needs {100 * low:.0f} to {100 * high:.0f} % escalated.")
-print(f"Break-even at a tenth of the price: a pass rate above {100 * (1 - break_even(0.1, 1, 0)):.0f} %.")
-
-# %% [markdown] id="claim-read"
-# None of these three readings of the note's own numbers gives its result, and for cost alone a far lower pass rate is enough. Even in the
-# cheapest reading the fifth that reaches the strong model costs 20 % by itself, and the first tier comes on top. Recompute a business case
-# before you repeat it.
+# With a very cheap first tier nearly everything may escalate and it still saves, unless the gate costs as much as the strong model. So two
+# other questions decide: **is the answer still right**, and **does it still come in time**?
 
 # %% [markdown] id="instructor-economics" tags=["instructor"]
 # minutes: 2
 # section: When does it pay?
 # say: Most people guess a break-even near one half. It is far higher, because the first tier is so cheap.
 # ask: (To unlock Exercise 3) Which part of the price does an item pay that is not escalated? And one that is?
-# show: The three readings of the note, then its claim.
-# cut: Skip the recomputed claim and give its result in one sentence.
+# cut: Show the break-even of the first pair only, and the judge's line.
 
 # %% [markdown] id="tickets"
 # ## Tickets: other gates
 #
-# A ticket's answer carries more than a confidence: a category, a priority, and `needs_human`. So there are more gates. The *documented*
-# policy escalates when Nano is **unsure** (confidence below 0.7), or when the **stakes** are high (P0, P1, or a person needed). The
-# *published* policy also escalates **certain categories**.
+# A ticket's answer carries a confidence, a category, a priority, and `needs_human`. So there are more gates. The *documented* policy
+# escalates when Nano is **unsure** (confidence below 0.7), or when the **stakes** are high (P0, P1, or a person needed). The *published*
+# policy also escalates **certain categories**.
 #
 # Stakes rules do not ask whether the model is right. They ask what an error would cost.
 
@@ -358,12 +321,6 @@ without = len(tickets) - len(decisions)
 print(f"Valid decisions: {len(decisions)} of {len(tickets)} ({HERE}). Invalid replies, which escalate in any case: {without}.")
 print("The first decision:")
 print(f"{example.category}, {example.priority}, confidence {example.confidence}, needs_human {example.needs_human}")
-
-# %% [markdown] id="guess-tickets"
-# **Predict.** What percentage of these decisions will the documented policy escalate? And the published one?
-
-# %% id="guess-rates"
-my_guess_documented, my_guess_published = ..., ...
 
 # %% [markdown] id="ex4-header"
 # ## Exercise 4 · 4 minutes · core · The rules for tickets
@@ -393,19 +350,19 @@ from workshop_lib.cascade import documented, published, reasons
 from workshop_lib.cascade.policies import DISAGREED_BEFORE
 
 LIST = ("abuse", *DISAGREED_BEFORE)
-for guess, policy, categories in ((my_guess_documented, documented(), ()), (my_guess_published, published(), LIST)):
+for policy, categories in ((documented(), ()), (published(), LIST)):
     mine = [escalates(decision, categories) for decision in decisions]
     same = sum(yes == bool(reasons(policy.gates, decision)) for yes, decision in zip(mine, decisions, strict=True))
-    print(f"{policy.name}: {sum(mine)} of {len(mine)} escalate, {100 * mean(mine):.1f} %. {told(guess)} ({HERE})")
+    print(f"{policy.name}: {sum(mine)} of {len(mine)} escalate, {100 * mean(mine):.1f} %. ({HERE})")
     print(f"  same as the library's gates on {same} of {len(mine)}")
 print("always escalated by the published policy:", ", ".join(LIST))
 
 # %% [markdown] id="policies"
 # ## Two policies on the same tickets
 #
-# Both policies walk over the same replies of Nano's and Sonnet's stand-ins, so they differ by policy and by nothing else. `right` counts
-# the tickets whose category agrees with the ticket's label, `joint` those that agree in all three fields. `low` and `high` bound the 95 %
-# Wilson interval of the share right. The escalation rate is a share of all tickets, invalid replies included.
+# Both policies walk over the same replies of the two stand-ins. `right` counts the tickets whose category agrees with the label, `joint`
+# those that agree in all three fields. `low` and `high` bound the 95 % Wilson interval of the share right. The escalation rate is a share of
+# all tickets.
 
 # %% id="policies-run"
 ticket_arms = {"always nano": frame(nano, labelled)}
@@ -425,8 +382,8 @@ for name in ("documented", "published"):
     print(f"{name}: {against(ticket_arms[name], ticket_arms['always sonnet'])} ({HERE})")
 
 # %% [markdown] id="recorded-policies"
-# The stand-ins show the mechanics. What did the real models do? The recording holds both models' replies to 150 tickets, with labels that
-# people reviewed. So any policy can be walked over them without a call.
+# And the real models? The recording holds both models' replies to 150 tickets, with labels that people reviewed. Any policy can be walked
+# over them without a call.
 
 # %% id="recorded-run"
 from workshop_lib.evaluation.recorded import recorded_arms
@@ -443,39 +400,22 @@ joint = summary(real).set_index("arm")["joint"]
 print(f"Right in all three fields: {joint['nano']} with Nano alone, {joint['cascade (documented)']} with the documented policy. (recorded)")
 
 # %% [markdown] id="recorded-read"
-# An escalation helps only where the first tier is wrong and the next one right, so escalating more tickets need not help. "A list that
-# leaks" below shows why the longer list of rules did so little here. And in all three fields the documented policy did no better than Nano
-# alone. Exercise 5 shows one reason.
+# An escalation helps only where the first tier is wrong and the next one right, so escalating more need not help. In all three fields the
+# documented policy did no better than Nano alone. The next section shows one reason.
 
 # %% [markdown] id="instructor-tickets" tags=["instructor"]
 # minutes: 2
 # section: Two policies on the same tickets
 # say: Compare the two cascades in the recorded table. One escalates seven times as much as the other. Look at their right answers.
 # ask: (To unlock Exercise 4) A P0, confidence 0.99. Does it go on? And why does the confidence not matter?
-# ask: (To unlock Exercise 5) One guard shouts fire, the next one sees nothing. Do you call off the alarm?
 # cut: Show the recorded table only.
 
-# %% [markdown] id="ex5-header"
-# ## Exercise 5 · 3 minutes · core · A safety flag stays raised
+# %% [markdown] id="flags"
+# ## Whose word counts?
 #
-# Nano says a person must look at this ticket. It escalates for that very reason. Sonnet answers: no person needed. Whose word counts?
-#
-# Write `review_required(steps)`. Each step has an `.answer` with `.needs_human`; the answer is `None` if that tier's reply was invalid.
-# Return `True` if **any** tier raised the flag.
-
-# %% id="ex5" tags=["exercise"]
-def review_required(steps):
-    """Say whether any tier said that a person is needed."""
-    # <solution>
-    return any(step.answer is not None and step.answer.needs_human for step in steps)
-    # </solution>
-
-# %% id="ex5-check"
-review_required = lab.check("ex5", review_required)
-
-# %% [markdown] id="ex5-why" tags=["solution-only"]
-# **Why not the final answer's flag?** For the category the later tier's word replaces the earlier one. A safety flag is no opinion to be
-# replaced: one look too many costs minutes, one too few can cost a customer. So the two are combined differently.
+# Nano says that a person must look at a ticket, so it escalates. Sonnet answers: no person needed. For the category the later tier's word
+# counts. The flag is different: one look too many costs minutes, one too few can cost a customer. So the library's
+# `trace.review_required` is true if **any** tier raised the flag.
 
 # %% id="flags-recorded"
 from workshop_lib.evaluation.recorded import recorded_ask, recorded_labels
@@ -484,23 +424,28 @@ gold = recorded_labels()
 traces = run_arm(TRIAGE, [entry.ticket for entry in gold], documented(), recorded_ask)
 need = [trace for trace, entry in zip(traces, gold, strict=True) if entry.label.needs_human]
 final_only = sum(trace.answer.needs_human for trace in need)
-any_tier = sum(review_required(trace.steps) for trace in need)
+any_tier = sum(trace.review_required for trace in need)
 print(f"{len(need)} of {len(gold)} recorded tickets need a person, by the reviewed labels. Documented policy:")
 print(f"  the final answer's flag finds {final_only} of them")
 print(f"  a flag from any tier finds    {any_tier} of them  (recorded)")
 
 # %% [markdown] id="flags-read"
-# Sonnet, the more expensive tier, had taken back flags that Nano raised. Combining the flags needs no extra call and one line of code. It
-# does not find everything either, so in production people still look at a sample of the tickets that no tier flagged.
+# Sonnet had taken back flags that Nano raised. Combining the flags needs no extra call. It does not find everything either, so in production
+# people still look at a sample of the tickets that no tier flagged.
+
+# %% [markdown] id="instructor-flags" tags=["instructor"]
+# minutes: 1
+# section: Whose word counts?
+# ask: One guard shouts fire, the next one sees nothing. Do you call off the alarm?
+# cut: Read out the two counts.
 
 # %% [markdown] id="leak"
 # ## A list that leaks
 #
-# Where does the published list come from? It names the categories in which Nano and Sonnet had disagreed on 30 tickets, and the published
-# figure was measured **on the same 30 tickets**. The list had seen the answers. That is a *leak*.
+# The published policy's list names the categories in which Nano and Sonnet had disagreed on 30 tickets, and the published figure was measured
+# **on the same 30 tickets**. The list had seen the answers. That is a *leak*.
 #
-# A leak shows when new tickets come. Sonnet gets more tickets right than Nano. How much of that gap does the cascade recover, on those 30
-# tickets and on others?
+# Sonnet gets more tickets right than Nano. How much of that gap does the cascade recover, on those 30 and on others?
 
 # %% id="leak-published"
 from workshop_lib.evaluation.recorded import published as published_tables
@@ -516,9 +461,153 @@ for name in ("published", "documented"):
     rate, gain = real[f"cascade ({name})"]["escalated"].mean(), now[f"cascade ({name})"] - now["nano"]
     print(f"{len(gold)} others, {name}: {100 * rate:.1f} % escalated, recovers {gain} of a gap of {now['sonnet'] - now['nano']} (recorded, reviewed labels)")
 
+# %% [markdown] id="leak-result"
+# On its own tickets the list recovers the whole gap, on others a sixth, no more than the documented policy does without a list. (The first
+# line's labels come from a judge, the other lines' were reviewed by people. "Going further" compares without labels.)
+
+# %% [markdown] id="instructor-leak" tags=["instructor"]
+# minutes: 2
+# section: A list that leaks
+# say: Nobody cheated. They looked at their errors, fixed what they saw, and measured again on the same tickets. We all do that.
+# show: The lines of the recovered gap, the first against the second.
+# ask: How would you have split the 30 tickets?
+# cut: Say the two recovered gaps in one sentence.
+
+# %% [markdown] id="claim-saved"
+# ## The claim: 60 to 80 % saved
+#
+# A course on this pattern (published) claims 60 to 80 % saved on balanced traffic. Back to the questions, now with the right answers: the three
+# single tiers, and the cascade at every threshold.
+
+# %% id="saved-run"
+question_arms = {f"always {tier}": frame(run_arm(QUESTIONS, items, single(tier), ask), questions) for tier in TIERS}
+for threshold in sorted({2, 3, 4, 5, THRESHOLD}):
+    policy = self_rated(below=threshold)
+    question_arms[f"cascade at {threshold}"] = frame(run_arm(QUESTIONS, items, policy, ask), questions)
+
+compared = summary(question_arms)
+compared["saved"] = 1 - compared["cost_usd"] / question_arms["always nim-253b"]["cost_usd"].sum()
+print(text_table(compared[["arm", "n", "right", "low", "high", "cost_usd", "saved", "escalation_rate", "source"]]))
+
+# %% id="saved-sentence"
+chosen, top = question_arms[f"cascade at {THRESHOLD}"], question_arms["always nim-253b"]
+row, best = (compared.set_index("arm").loc[name] for name in (f"cascade at {THRESHOLD}", "always nim-253b"))
+print(told(my_guess_lost))
+fewer = best["right"] - row["right"]
+print(f"Right: {row['right']} of {row['n']} against {best['right']}, {abs(fewer)} {'fewer' if fewer >= 0 else 'more'}. Saved: {100 * row['saved']:.1f} %. ({HERE})")
+print(f"The claim of 60 to 80 % {'holds' if 0.6 <= row['saved'] <= 0.8 else 'does not hold'} here, for the cost. ({HERE} tokens, proxy prices)")
+lost, won = (~chosen["correct"] & top["correct"]), (chosen["correct"] & ~top["correct"])
+print(f"On the same questions: {lost.sum()} only always-253B got right, {won.sum()} only the cascade.")
+early = lost & (chosen["model_used"] != "nim-253b")
+print(f"Of the {lost.sum()} lost, {early.sum()} ended before 253B was asked: a smaller tier was wrong and rated itself {THRESHOLD} or more. ({HERE})")
+apart = row["high"] < best["low"] or best["high"] < row["low"]
+print(f"The intervals {'do not overlap' if apart else 'overlap'}: {row['low']:.3f} to {row['high']:.3f}, and {best['low']:.3f} to {best['high']:.3f}.")
+
+# %% [markdown] id="saved-read"
+# Overlapping intervals do not mean "as good". They mean that this comparison does not settle it. Lab 05 compares item by item, which sees
+# more.
+#
+# Next question: is there **another arm** that is cheaper and better?
+
+# %% id="saved-figure"
+from workshop_lib.evaluation.figures import cost_quality_figure
+
+cost_quality_figure(summary(question_arms), HERE, "Questions: single tiers and cascades").show()
+
+# %% id="saved-dominated"
+for name in [arm for arm in question_arms if arm.startswith("cascade")]:
+    mine = compared.set_index("arm").loc[name]
+    single_tiers = compared[compared["arm"].str.startswith("always")]
+    beaten = single_tiers[(single_tiers["right"] >= mine["right"]) & (single_tiers["cost_usd"] <= mine["cost_usd"])]
+    by = ", ".join(beaten["arm"]) or "no single tier"
+    print(f"{name}: {by} is right at least as often and costs no more. ({HERE})")
+
+# %% [markdown] id="saved-dominated-read"
+# If a line names a single tier, do not run that cascade: one model is simpler, costs no more, and was right at least as often here. So
+# compare with **every** tier alone.
+
+# %% [markdown] id="instructor-saved" tags=["instructor"]
+# minutes: 3
+# section: The claim, 60 to 80 percent saved
+# say: Read your guess aloud, then the first line. Now the hands from the opening again. Who would still put the saving on a slide?
+# show: The table, then the figure. Cover the most expensive tier with your hand and ask which arm looks best now.
+# ask: The intervals overlap. Does that mean the cascade is as good? (No. It means that so few questions cannot tell.)
+
+# %% [markdown] id="when-not"
+# ## When not to cascade
+#
+# - **Nearly everything needs the strong model.** Then the first tier is only a delay.
+# - **The confidence tells you nothing.** Confident errors pass the gate. Lab 02 measured that.
+# - **The answer triggers an action** that cannot be undone.
+# - **Time is tight.** An escalated item waits for both tiers.
+# - **Volume is low.** The saving must pay for building and watching it.
+#
+# "Going further" computes the last two from the recording.
+
+# %% [markdown] id="takeaways"
+# ## What to keep
+#
+# 1. Charge every tier that ran, the invalid replies too, and not only the winner.
+# 2. It pays while `e < 1 - (cheap + gate) / strong`. With a very cheap first tier cost seldom decides; answers and time do.
+# 3. The last valid answer counts, but safety flags accumulate over all tiers.
+# 4. A rule looks better than it is on the tickets it was fitted on. Measure it on others.
+# 5. Beside every saving put the right answers with an interval, and every single tier as a rival.
+
+# %% [markdown] id="recall"
+# ## Do you remember?
+#
+# **1.** A reply is invalid. What does the cascade do, and who pays?
+#
+# <details><summary>Answer</summary>It escalates. You pay: the tokens were used.</details>
+#
+# **2.** Nano flags a ticket for a person, Sonnet does not. Category and flag: whose word counts?
+#
+# <details><summary>Answer</summary>Sonnet's for the category, as the last valid answer. Nano's flag stays.</details>
+#
+# **3.** (Lab 02) A model states 0.95 on nearly everything. What does a threshold of 0.7 do?
+#
+# <details><summary>Answer</summary>Nothing: it never fires, so no error is caught by it.</details>
+
+# %% [markdown] id="further"
+# ## Going further
+#
+# This section is not counted in the minutes, and no later lab needs it. Take from it what you like, in any order.
+
+# %% [markdown] id="instructor-further" tags=["instructor"]
+# minutes: 0
+# section: Going further
+# say: For those who are done early, or for home. Exercises 5 and 6 stand on their own.
+# show: (If there is time) The table by category, the line where Nano says "other". Then the three readings of the note's claim.
+
+# %% [markdown] id="ex5-header"
+# ### Exercise 5 · 3 minutes · stretch · A safety flag stays raised
+#
+# Write what `trace.review_required` does. Each of the `steps` has an `.answer` with `.needs_human`; the answer is `None` if that tier's reply
+# was invalid. `review_required(steps)` returns `True` if **any** tier raised the flag.
+
+# %% id="ex5" tags=["exercise"]
+def review_required(steps):
+    """Say whether any tier said that a person is needed."""
+    # <solution>
+    return any(step.answer is not None and step.answer.needs_human for step in steps)
+    # </solution>
+
+# %% id="ex5-check"
+review_required = lab.check("ex5", review_required)
+
+# %% [markdown] id="ex5-why" tags=["solution-only"]
+# **Why not the final answer's flag?** For the category the later tier's word replaces the earlier one. A safety flag is no opinion to be
+# replaced: one look too many costs minutes, one too few can cost a customer. So the two are combined differently.
+
+# %% id="flags-same"
+same = sum(review_required(trace.steps) == trace.review_required for trace in traces)
+print(f"Same as the library on {same} of {len(traces)} recorded tickets.")
+
 # %% [markdown] id="leak-why"
-# The first line differs from the others in more than the tickets: its labels come from a judge, theirs were reviewed by people. So look at
-# something that needs no labels. Where do the two models disagree on the new tickets, and does the list point there?
+# ### Where the list points
+#
+# "A list that leaks" compared labels of two kinds. Here is a test that needs no labels. Where do the two models disagree on the new tickets,
+# and does the list point there?
 
 # %% id="leak-categories"
 disagree = replies["nano_category"] != replies["sonnet_category"]
@@ -533,16 +622,8 @@ print(f"\nThe list escalates {listed['tickets'].sum()} of {len(replies)} tickets
 # On these tickets the two models disagree mostly where Nano says `other`, and `other` is not on the list. So the list pays for many
 # escalations in categories where the models already agree, and lets most of the disagreements through.
 
-# %% [markdown] id="instructor-leak" tags=["instructor"]
-# minutes: 2
-# section: A list that leaks
-# say: Nobody cheated. They looked at their errors, fixed what they saw, and measured again on the same tickets. We all do that.
-# show: The table by category, the line where Nano says "other".
-# ask: How would you have split the 30 tickets?
-# cut: Show the two lines of the recovered gap and move on.
-
 # %% [markdown] id="ex6-header"
-# ## Exercise 6 · 5 minutes · stretch · Fit the list yourself
+# ### Exercise 6 · 5 minutes · stretch · Fit the list yourself
 #
 # Write `fit_list(pairs)`. Each pair is `(cheap_category, strong_category)` for one past ticket. Return the categories a gate should escalate:
 # those the **gate can see** and in which the two models disagreed at least once.
@@ -588,82 +669,47 @@ rows.append(measure("the published 30", f"{len(replies)} others", "recorded", pa
 print(text_table(pd.DataFrame(rows), {"met by chance": 1}))
 
 # %% [markdown] id="fit-read"
-# On its own tickets every such list meets every disagreement, because it was made from them. That holds for a good list and for a useless
-# one, so the score there cannot tell them apart. Other tickets can: some lists carry over and some do not.
+# On its own tickets every such list meets every disagreement, because it was made from them. So the score there cannot tell a good list from
+# a useless one. Other tickets can.
 #
 # "Met by chance" is the fair comparison: escalate as many tickets at random. One warning remains. Tickets of one scenario resemble each other,
 # so "other tickets" should also be other scenarios. Lab 05 takes care of that.
 
-# %% [markdown] id="claim-saved"
-# ## The claim: 60 to 80 % saved
+# %% [markdown] id="claim"
+# ### A claim to recompute
 #
-# A course on this pattern (published) claims 60 to 80 % saved on balanced traffic. Back to the questions, with the right answers beside the
-# bill: the three single tiers, and the cascade at every threshold.
-
-# %% id="saved-run"
-question_arms = {f"always {tier}": frame(run_arm(QUESTIONS, items, single(tier), ask), questions) for tier in TIERS}
-for threshold in sorted({2, 3, 4, 5, THRESHOLD}):
-    policy = self_rated(below=threshold)
-    question_arms[f"cascade at {threshold}"] = frame(run_arm(QUESTIONS, items, policy, ask), questions)
-
-compared = summary(question_arms)
-compared["saved"] = 1 - compared["cost_usd"] / question_arms["always nim-253b"]["cost_usd"].sum()
-print(text_table(compared[["arm", "n", "right", "low", "high", "cost_usd", "saved", "escalation_rate", "source"]]))
-
-# %% id="saved-sentence"
-chosen, top = question_arms[f"cascade at {THRESHOLD}"], question_arms["always nim-253b"]
-row, best = (compared.set_index("arm").loc[name] for name in (f"cascade at {THRESHOLD}", "always nim-253b"))
-print(told(my_guess_lost))
-fewer = best["right"] - row["right"]
-print(f"Right: {row['right']} of {row['n']} against {best['right']}, {abs(fewer)} {'fewer' if fewer >= 0 else 'more'}. Saved: {100 * row['saved']:.1f} %. ({HERE})")
-print(f"The claim of 60 to 80 % {'holds' if 0.6 <= row['saved'] <= 0.8 else 'does not hold'} here, for the cost. ({HERE} tokens, proxy prices)")
-lost, won = (~chosen["correct"] & top["correct"]), (chosen["correct"] & ~top["correct"])
-print(f"On the same questions: {lost.sum()} only always-253B got right, {won.sum()} only the cascade.")
-early = lost & (chosen["model_used"] != "nim-253b")
-print(f"Of the {lost.sum()} lost, {early.sum()} ended before 253B was asked: a smaller tier was wrong and rated itself {THRESHOLD} or more. ({HERE})")
-apart = row["high"] < best["low"] or best["high"] < row["low"]
-print(f"The intervals {'do not overlap' if apart else 'overlap'}: {row['low']:.3f} to {row['high']:.3f}, and {best['low']:.3f} to {best['high']:.3f}.")
-
-# %% [markdown] id="saved-read"
-# A saving is only half of a result; the other half is what happened to the answers. Overlapping intervals do not mean "as good". They mean
-# that this comparison does not settle it. Lab 05 compares item by item, which sees more.
+# An architecture note on this pattern (published) says: 80 % of the requests are simple, tier 1 costs a tenth and is right 95 % of the time,
+# so you pay **15 to 25 %** of what the strong model costs. It adds that you need a pass rate above 80 %.
 #
-# The next figure asks a question that a single comparison hides: is there **another arm** that is cheaper and better?
+# **Predict.** What percentage do you get from the note's numbers?
 
-# %% id="saved-figure"
-from workshop_lib.evaluation.figures import cost_quality_figure
+# %% id="guess-share"
+my_guess_share = ...
 
-cost_quality_figure(summary(question_arms), HERE, "Questions: single tiers and cascades").show()
+# %% id="claim-recomputed"
+from workshop_lib.cascade import expected_cost
 
-# %% id="saved-dominated"
-for name in [arm for arm in question_arms if arm.startswith("cascade")]:
-    mine = compared.set_index("arm").loc[name]
-    single_tiers = compared[compared["arm"].str.startswith("always")]
-    beaten = single_tiers[(single_tiers["right"] >= mine["right"]) & (single_tiers["cost_usd"] <= mine["cost_usd"])]
-    by = ", ".join(beaten["arm"]) or "no single tier"
-    print(f"{name}: {by} is right at least as often and costs no more. ({HERE})")
+print(told(my_guess_share))
+readings = {
+    "all try tier 1, 20 % escalate": expected_cost((0.1, 1), (0.20,)),
+    "all try tier 1, 5 % of the simple fail too": expected_cost((0.1, 1), (0.20 + 0.05 * 0.80,)),
+    "a free router sends 20 % straight to tier 2": 0.80 * 0.1 + 0.20,
+}
+for name, share in readings.items():
+    verdict = "within" if 0.15 <= share <= 0.25 else "outside"
+    print(f"{100 * share:.1f} %, {verdict} 15 to 25 %: {name}")
+low, high = 0.15 - 0.1, 0.25 - 0.1
+print(f"15 to 25 % needs {100 * low:.0f} to {100 * high:.0f} % escalated.")
+print(f"Break-even at a tenth of the price: a pass rate above {100 * (1 - break_even(0.1, 1, 0)):.0f} %.")
 
-# %% [markdown] id="saved-dominated-read"
-# If such a line names a single tier, do not run that cascade: asking one model is simpler, costs no more, and was right at least as often
-# on these questions. Comparing only with the most expensive tier would never have shown it. So compare with **every** tier alone.
+# %% [markdown] id="claim-read"
+# None of these three readings of the note's own numbers gives its result: the fifth that reaches the strong model costs 20 % by itself, and
+# the first tier comes on top. And for cost alone a far lower pass rate is enough. Recompute a business case before you repeat it.
 
-# %% [markdown] id="instructor-saved" tags=["instructor"]
-# minutes: 3
-# section: The claim, 60 to 80 percent saved
-# say: Read your guess aloud, then the first line. Now the hands from the opening again. Who would still put the saving on a slide?
-# show: The table, then the figure. Cover the most expensive tier with your hand and ask which arm looks best now.
-# ask: The intervals overlap. Does that mean the cascade is as good? (No. It means that so few questions cannot tell.)
-
-# %% [markdown] id="when-not"
-# ## When not to cascade
+# %% [markdown] id="when-not-time"
+# ### What waiting and volume are worth
 #
-# - **Nearly everything needs the strong model.** Then the first tier is only a delay.
-# - **The confidence tells you nothing.** If errors are as confident as right answers, the gate lets them through. Lab 02 measured that.
-# - **The answer triggers an action** that cannot be undone. A confident error then acts.
-# - **Time is tight.** An escalated item waits for both tiers.
-# - **Volume is low.** The saving must pay for building and watching it.
-#
-# The last two can be computed from the recording.
+# "When not to cascade" named time and volume. The recording has both replies' latencies and costs.
 
 # %% id="when-not-numbers"
 from workshop_lib.cascade import monthly
@@ -681,36 +727,11 @@ for volume in (100, 1_000, 10_000):
     print(f"{volume:6,} tickets a day save {monthly(saved, volume):8,.0f} USD a month (recorded)")
 
 # %% [markdown] id="when-not-read"
-# An escalated item takes longer than the strong model alone by the time of the first tier. That is little when the first tier is fast. It
-# would take twice as long only if the first tier were as slow as the strong one. What the saving is worth depends on your volume: compare it
-# with what the engineers cost who build the cascade and look at its thresholds again and again.
-
-# %% [markdown] id="takeaways"
-# ## What to keep
-#
-# 1. Charge every tier that ran, the invalid replies too. Charging only the winner makes a cascade look cheaper than it is.
-# 2. Break-even is `e < 1 - (cheap + gate) / strong`. With a very cheap first tier cost seldom decides; answers and time do.
-# 3. The last valid answer counts, but safety flags accumulate over all tiers.
-# 4. A rule looks better than it is on the tickets it was fitted on. Measure it on others.
-# 5. Beside every saving put the right answers with an interval, and every single tier as a rival.
-
-# %% [markdown] id="recall"
-# ## Do you remember?
-#
-# **1.** A reply is invalid. What does the cascade do, and who pays?
-#
-# <details><summary>Answer</summary>It escalates. You pay: the tokens were used.</details>
-#
-# **2.** Nano flags a ticket for a person, Sonnet does not. Category and flag: whose word counts?
-#
-# <details><summary>Answer</summary>Sonnet's for the category, as the last valid answer. Nano's flag stays.</details>
-#
-# **3.** (Lab 02) A model states 0.95 on nearly everything. What does a threshold of 0.7 do?
-#
-# <details><summary>Answer</summary>Nothing: it never fires, so no error is caught by it.</details>
+# An escalated item takes longer than the strong model alone by the time of the first tier. That is little when the first tier is fast. What
+# the saving is worth depends on your volume: compare it with what the engineers cost who build the cascade and look after it.
 
 # %% [markdown] id="playground"
-# ## Playground
+# ### Playground
 #
 # Change the tiers or the threshold and run it again. What does the middle tier buy? Find the cheapest cascade that no single tier beats.
 
@@ -722,8 +743,8 @@ print(text_table(summary({"yours": arm, "always nim-253b": top})[["arm", "right"
 # %% [markdown] id="next"
 # ## What next
 #
-# You can route one ticket at a time. **Lab 04, Bulk** routes many at once: bounded concurrency, retries that do not make throttling worse, and
-# rows written as tickets finish. **Lab 05, Bake-off** then asks what this lab left open, with paired comparisons: would you ship it?
+# You can route one ticket at a time. **Lab 04, Bulk** routes many at once, and survives throttling. **Lab 05, Bake-off** then asks what this
+# lab left open, with paired comparisons: would you ship it?
 
 # %% [markdown] id="instructor-close" tags=["instructor"]
 # minutes: 1

@@ -4,10 +4,10 @@
 # You build a bulk route by hand: many tickets at once, on a service that pushes back, with every ticket and every request accounted for.
 #
 # **Time:** 30 minutes alone, 38 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** nothing. This lab orders failures, and no provider takes such orders, so it always runs against the sandbox.
+# **Cost live:** nothing. This lab needs failures on demand, which only the sandbox offers, so it always runs there.
 #
-# Labs 01 to 03 asked about one ticket at a time. In production there are thousands, and the service says *no* now and then. A ticket can
-# then get lost without anybody noticing. Here you build the part that notices.
+# In labs 01 to 03 a few dozen items met a service that never refused. In production there are thousands, and now and then the service
+# refuses a request. A ticket can then get lost without anybody noticing. Here you build the part that notices.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -101,8 +101,8 @@ print(f"{sum(row['cost'] for row in rows):.4f} USD (tokens of the sandbox, list 
 # %% [markdown] id="predict-hours"
 # ## How long will it take?
 #
-# **Predict first.** `VOLUME` tickets, one after the other, as long as the models in this run report. How many hours? Write a number over
-# the dots. Leave them and everything still runs.
+# **Predict first.** `VOLUME` tickets, one after the other, each as slow as the tickets of this run. How many hours? Replace the dots by a
+# number. If you leave them, everything still runs.
 
 # %% id="predict-hours-guess"
 my_guess_hours = ...
@@ -121,8 +121,9 @@ print(f"One after the other: {plan[0]['minutes'] / 60:.1f} hours.")
 # This is arithmetic on latencies that the models report, not a stopwatch: N tickets of L seconds each, C at a time, take N x L / C. (The
 # sandbox itself sleeps for a small part of the latency it reports, so you need not wait.)
 #
-# The column suggests that more is always faster. It is not. An account may send only so many requests a second, its **quota**. Take a quota
-# of 20 a second for each model (made up, yours is in your account) and draw both walls.
+# The column suggests that more at once is always faster. It is not. An account may send only so many requests a second, its **quota**.
+# Take a quota of 20 a second for each model (made up, yours is in your account). Every ticket needs a request to Nano, so no run can be
+# shorter than `VOLUME` / 20 seconds. Draw both limits.
 
 # %% id="walls-numbers"
 from workshop_lib.evaluation.figures import COLOURS, figure
@@ -162,10 +163,11 @@ figure(draw, title="Two walls: latency, then quota", caption=caption, table=wall
 # %% [markdown] id="walls-after"
 # Left of the crossing, more at once is faster. Right of it, more at once only means that more requests are refused. (*Recorded*: Bedrock,
 # 2026-08-31, 150 tickets, replayed through the same policy.) Bedrock also has a quota of tokens, and reserves a call's whole `maxTokens`
-# when it starts (AWS documentation), which is why this course keeps that number small.
+# when it starts (AWS documentation on quotas and token burndown), which is why this course keeps that number small.
 #
-# **Change it.** Put your own volume and quota in and run the cells again. So concurrency needs a bound that you choose. That is the first
-# thing to build.
+# **Change it.** Put in your own volume and quota and run the cells again.
+#
+# So concurrency needs a bound that you choose. That is the first thing to build.
 
 # %% [markdown] id="instructor-walls" tags=["instructor"]
 # minutes: 2
@@ -181,7 +183,7 @@ figure(draw, title="Two walls: latency, then quota", caption=caption, table=wall
 # The obvious way is `pool.map`. The sandbox can be told to refuse a text, as a service refuses input that breaks its rules. Such a ticket
 # now stands in the middle of the pile.
 #
-# **Predict first.** How many results will `list(pool.map(...))` give you? Write a number over the dots.
+# **Predict first.** How many results will `list(pool.map(...))` give you? Replace the dots by a number.
 
 # %% id="predict-map-guess"
 my_guess_results = ...
@@ -206,9 +208,9 @@ def ordered(**fault):
         admin.post("/sandbox/ledger/reset", params={"scope": scope}).raise_for_status()
 
 # %% [markdown] id="faults-read"
-# `ordered(...)` asks the sandbox for a fault, and at its end always takes it back. `ledger(scope)` is what the *service* counted meanwhile:
-# the other side's books, against which you will check yours. `once` below is the library's gateway with its retries switched off: one call
-# is one request.
+# You need not follow this cell line by line. Inside `with ordered(...)` the sandbox produces the fault you name; at the end of the block
+# the fault is taken back. In the next cell, `ledger(scope)` returns what the *service* counted meanwhile, and you will check your own
+# count against it. `once` is the library's gateway with its retries switched off, so one call is one request.
 
 # %% id="map-prepare"
 once = Gateway(lab.settings, RetryPolicy(max_retries=0))
@@ -239,8 +241,8 @@ print("Your guess:", "none yet" if my_guess_results is ... else my_guess_results
 print(f"Tickets: {len(pile)}. Results in hand: {len(results)}. Answered and charged by the service: {'some' if paid else 'none'}.")
 
 # %% [markdown] id="map-explain"
-# `pool.map` raises the first error out of the loop. What was answered before is gone, and paid for. An error has to be *that ticket's
-# result*, and nobody else's.
+# `pool.map` raises the first error, which ends the loop. The answers that had come by then are lost, although they were paid for. An error
+# should be the result of the one ticket that caused it, and leave the others alone.
 
 # %% [markdown] id="instructor-parallel" tags=["instructor"]
 # minutes: 1
@@ -309,14 +311,15 @@ with ordered(throttle_rps=0.01, burst=1) as scope:
             print(f"           come back in about {round(wait_s, -1):.0f} s (header x-amz-retry-after)")
 
 # %% [markdown] id="kinds"
-# The library puts every failed call into one of a few *kinds*, `error.kind`, whichever client it came from:
+# The service may say how long to wait, in a header like this one, or leave it out. The library sorts failed calls by *kind*,
+# `error.kind`, whichever client they came from. These are the kinds you have to decide about:
 #
 # | kind | what happened | charged? |
 # |---|---|---|
 # | `throttled` | HTTP 429, too many requests just now | no |
 # | `server` | HTTP 500 or 503, the service stumbled | no |
-# | `connect_timeout` | no connection came about | no |
-# | `disconnected` | the connection was cut, mostly one that lay idle | seldom |
+# | `connect_timeout` | no connection could be made in time | no |
+# | `disconnected` | the connection was cut, most often one that had been idle | seldom |
 # | `read_timeout` | the request arrived, no answer came in time | maybe |
 # | `model` | HTTP 424 or 408, the model failed on this input | maybe |
 # | `validation` | HTTP 400, the request is wrong | no |
@@ -334,7 +337,7 @@ with ordered(throttle_rps=0.01, burst=1) as scope:
 # ## Exercise 2 · 3 minutes · core · What to try again
 #
 # Write `worth_retrying(kind)`: `True` if the very same request may be answered a moment later *and* trying again will not pay twice.
-# `disconnected` is your call, the check takes either answer.
+# For `disconnected` the check takes either answer.
 #
 # Hints: `lab.hint("ex2")`.
 
@@ -348,7 +351,7 @@ def worth_retrying(kind):
 worth_retrying = lab.check("ex2", worth_retrying)
 
 # %% [markdown] id="ex2-why" tags=["solution-only"]
-# **Why not retry everything, three times do no harm?** They do. A wrong request is refused four times, and the ticket fails later instead
+# **Why not retry everything? Do three more tries hurt?** They do. A wrong request is refused four times, and the ticket fails later instead
 # of now. After a read timeout the model may still be writing: four tries can be four charged answers, of which you read one at best.
 # Converse has no key that would tell the service "this is the same request again".
 
@@ -385,8 +388,8 @@ delay_s = lab.check("ex3", delay_s)
 
 # %% [markdown] id="ex3-why" tags=["solution-only"]
 # **Why not a fixed second, or exact doubling?** Because clients refused together would return together, and be refused together again.
-# Jitter breaks up the crowd, doubling lowers its pressure until it fits the quota. **Why keep the jitter when the server names a delay?**
-# It tells every client the same short one, so that one alone gets through.
+# Jitter spreads them out, and doubling lowers their rate until it fits the quota. **Why keep the jitter when the server names a delay?**
+# The delay is often short, and the same for every client. Clients that wait for exactly that long come back together.
 
 # %% id="ex3-use"
 rng = random.Random(SEED)
@@ -399,8 +402,8 @@ places = {"longest": 1, "draw 1": 2, "draw 2": 2, "draw 3": 2}
 print(text_table(pd.DataFrame(waits), places))
 
 # %% [markdown] id="loop"
-# Put the two together. `patient` makes something that is called like the gateway, `ask(model, request)`, tries again at most three times,
-# and writes every call into a log, with its number of attempts. With `retries=0` it is the naive client.
+# Put the two together. `patient(...)` returns a function `ask(model, request)` that can stand in for the gateway. It tries again at most
+# three times, and notes every call in a log with its number of attempts. With `retries=0` it is the naive client.
 #
 # Retries belong in **one layer**. This loop sends at most 4 requests. Around a client that tries 3 times by itself it would send 12, so
 # the course's clients have their own retries switched off.
@@ -426,22 +429,12 @@ def patient(scope, log, rng, retries=3):
     return ask
 
 # %% [markdown] id="naive"
-# First the naive client. The sandbox now takes 20 requests a second and five at once, and refuses the bad ticket as before. `walk` is the
-# cascade of lab 03; it catches a failed call and puts it in the trace.
+# First the naive client. The sandbox now takes 20 requests a second for each model, with bursts of at most five, and refuses the bad
+# ticket as before. `walk` is the cascade of lab 03; it catches a failed call and puts it in the trace.
 
 # %% id="naive-run"
-def problem_of(trace, error):
-    """Return why a ticket has no final answer, or None."""
-    if error is not None:
-        return {"type": type(error).__name__, "message": str(error)}
-    failed = trace.steps[-1].error
-    if failed is not None:
-        return {"type": failed.kind, "message": failed.detail}
-    return None if trace.outcome == "answered" else {"type": trace.outcome, "message": "no tier gave a valid answer"}
-
-
-weather = {"throttle_rps": QUOTA_RPS, "burst": 5, "poison": "\\x00\\x07"}
-with ordered(**weather) as scope:
+conditions = {"throttle_rps": QUOTA_RPS, "burst": 5, "poison": "\\x00\\x07"}
+with ordered(**conditions) as scope:
     naive = patient(scope, [], random.Random(SEED), retries=0)
     done = list(in_parallel(pile, lambda ticket: walk(TRIAGE, ticket, POLICY, naive), CONCURRENCY))
 
@@ -449,9 +442,9 @@ lost = [ticket.id for ticket, trace, error in done if ticket is not bad and (err
 print(f"Good tickets: {len(tickets)}. Lost, with no answer at all: {'some' if lost else 'none'} (sandbox).")
 
 # %% [markdown] id="naive-read"
-# A word and no number stands there, because the number depends on how fast your machine sends: print `len(lost)` to see it. These tickets
-# are in order. A throttled one would have been answered a second later. Others may have kept nano's answer although the policy wanted
-# Sonnet's: a quieter loss.
+# The cell prints a word and no number, because the number depends on how fast your machine sends; `len(lost)` is yours. Nothing is wrong
+# with these tickets: sent a second later, they would have been answered. Others may have kept nano's answer although the policy wanted
+# Sonnet's, which is a loss that is harder to see.
 #
 # Before you run the patient client, decide what a run writes down.
 
@@ -495,10 +488,23 @@ lines = lab.check("ex4", lines)
 #
 # All pieces are there. Two rules make sure that nothing gets lost and nothing is paid for twice:
 #
-# - A ticket whose three retries were all refused is not lost, it is *late*. It goes again after the others, with half as many at once. The
-#   service said that it was too many, after all.
-# - A reply that was paid for is kept, so that a ticket which goes again does not pay nano again. `ReplyCache` does that. It is an
-#   `ask` around an `ask`.
+# - A ticket whose three retries were all refused is not lost, only *late*. It is sent again after the others, with half as many at once,
+#   because the service has just said that there were too many.
+# - A reply that was paid for is kept, so that a ticket which is sent again does not pay for nano again. `ReplyCache` does that: it wraps
+#   `ask`, is called in the same way, and answers a repeated question from memory.
+#
+# First two small functions, for the error and for the rows of a ticket.
+
+# %% id="route-problem"
+def problem_of(trace, error):
+    """Return why a ticket has no final answer, or None."""
+    if error is not None:
+        return {"type": type(error).__name__, "message": str(error)}
+    failed = trace.steps[-1].error
+    if failed is not None:
+        return {"type": failed.kind, "message": failed.detail}
+    return None if trace.outcome == "answered" else {"type": trace.outcome, "message": "no tier gave a valid answer"}
+
 
 # %% id="route-rows"
 WIRE_NAMES = {"sonnet": "claude"}
@@ -530,13 +536,13 @@ def bulk_route(tickets, ask, concurrency):
         waiting, concurrency = late, max(1, concurrency // 2)
 
 # %% [markdown] id="patient"
-# The same weather as for the naive client.
+# Now the route with the patient client, under the same limits as the naive one (`conditions`).
 
 # %% id="patient-run"
 from workshop_lib.evaluation.cache import ReplyCache
 
 log = []
-with ordered(**weather) as scope:
+with ordered(**conditions) as scope:
     ask = ReplyCache(None, patient(scope, log, random.Random(SEED)))
     written = [json.loads(text) for text in bulk_route(pile, ask, CONCURRENCY)]
     theirs = ledger(scope)
@@ -550,25 +556,25 @@ for row in errors:
 # %% id="patient-compare"
 good = [ticket for ticket in pile if ticket.id not in {row["ticket_id"] for row in errors}]
 unlike = [row for row in written if "error" not in row and row not in by_library[row["ticket_id"]]]
-print(f"Answered: {len(good)} of {len(tickets)} good tickets, in weather that cost the naive client {'some' if lost else 'none'}.")
+print(f"Answered: {len(good)} of {len(tickets)} good tickets. The naive client lost {'some' if lost else 'none'} of them under the same limits.")
 print(f"Rows that differ from those of the calm run with the library: {len(unlike)}.")
 
 # %% [markdown] id="patient-read"
-# **Change it.** Put 5 in place of `QUOTA_RPS` in the weather, or 64 in place of `CONCURRENCY`, and run the naive and the patient cells
-# again. What changes is the time and the number of refusals. What should not change is the number of lost tickets.
+# **Change it.** Put 5 in place of `QUOTA_RPS` in `conditions`, or 64 in place of `CONCURRENCY`, and run the naive and the patient cells
+# again. The time and the number of refusals change. The patient client should still lose no ticket.
 
 # %% [markdown] id="instructor-route" tags=["instructor"]
 # minutes: 2
 # section: The route
-# say: Same weather, same models, same prices. The difference is a page of plumbing, and you wrote the parts that matter.
+# say: Same limits, same models, same prices. The difference is a page of plumbing, and you wrote the parts that matter.
 # show: bulk_route line by line, then the two counts.
 # ask: What is the one ticket that still fails, and would a fourth retry have helped it?
 
 # %% [markdown] id="ex5-header"
 # ## Exercise 5 · 4 minutes · core · Every request accounted for
 #
-# No ticket lost is half of the books. The other half is requests. `log` has an entry for every call, with `attempts` and `ok` (was it
-# answered in the end?), like `{"attempts": 3, "ok": True, "usd": 0.0001}`.
+# The tickets add up. Now the requests. `log` has an entry for every call, with `attempts` and `ok` (was it answered in the end?), like
+# `{"attempts": 3, "ok": True, "usd": 0.0001}`.
 #
 # Write `account(calls)`. It returns three numbers: requests **sent**, requests **answered**, requests **refused**. The service counted
 # them as well, so your numbers can be checked.
@@ -687,8 +693,9 @@ print(f"The reader left after 2 of {len(tickets)} tickets. stoppable asked {'all
 # %% [markdown] id="takeaways"
 # ## What to remember
 #
-# - Time is the larger of two walls: latency over concurrency, and tickets over quota. Past their crossing, more at once buys refusals.
-# - Retry what passes by itself and was not paid for: throttling, server errors, missing connections. At most three times, in one layer.
+# - A run takes at least the longer of two times: tickets x latency / concurrency, and tickets / quota. Where the second one rules, more at
+#   once only brings more refusals.
+# - Retry what passes by itself and was not paid for: throttling, server errors, failed connections. At most three times, in one layer.
 # - Wait at random within a range that doubles, and never less than the server asked for.
 # - An error is one ticket's result. Every ticket leaves a row.
 # - Count tickets in against tickets out, and requests sent against the service's own count.
@@ -696,12 +703,12 @@ print(f"The reader left after 2 of {len(tickets)} tickets. stoppable asked {'all
 # %% [markdown] id="recall"
 # ## Can you still say it?
 #
-# <details><summary>1. Why is a read timeout not retried, and a connect timeout is?</summary>
+# <details><summary>1. Why is a connect timeout retried, and a read timeout not?</summary>
 # After a read timeout the model may have worked, and each try is charged again. Without a connection nothing was sent.
 # </details>
 #
 # <details><summary>2. What does jitter change that doubling alone does not?</summary>
-# Clients refused together come back at different times. With doubling alone they come back together, only later.
+# Clients that were refused together come back at different times. With doubling alone they come back together, only later.
 # </details>
 #
 # <details><summary>3. From lab 03: a ticket was escalated. Which tiers are charged, and which flag accumulates?</summary>

@@ -48,6 +48,15 @@ def test_three_states_in_words(lab: Lab, capsys: pytest.CaptureFixture[str]) -> 
     ]
 
 
+def test_the_reference_handed_out_is_not_praised(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without this a wrong answer would be called correct when only the check's cell, which rebinds the name, is run again."""
+    handed_out = lab.check("ex2", COST.wrong[0].answer)
+    assert lab.check("ex2", handed_out) is usd
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "Exercise 2: this is the reference from before, not your answer. Run your own cell again, then this one."
+    )
+
+
 @pytest.mark.parametrize("answer", [..., None, "usd", COST.wrong[0].answer], ids=lambda value: getattr(value, "__name__", None) or repr(value))
 def test_strict_raises_on_anything_but_correct(lab: Lab, answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without this a wrong solution would be built and shipped."""

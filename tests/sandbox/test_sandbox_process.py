@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,15 @@ address = process.ensure(Settings(backend="sandbox", time_scale=0, seed=5), stat
 print(address.port, address.pid, flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def own_environment(clean_environment: None) -> Iterator[None]:
+    """Take back what opening the backend set in the environment, so that no later test is pointed at a sandbox that has ended."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def starter(state: Path) -> subprocess.Popen[str]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from workshop_lib.errors import WorkshopError
-from workshop_lib.sandbox import process
+from workshop_lib.sandbox import ONE_THREAD
 from workshop_lib.sandbox.leases import Owner
 
 
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--state-file", type=Path, help="where to write process id and port once it listens")
     parser.add_argument("--owner", action="append", default=[], type=_owner, metavar="PID:STARTED", help="a process that uses it")
     arguments = parser.parse_args()
-    os.environ.update(process.ONE_THREAD)
+    os.environ.update(ONE_THREAD)
     gc.disable()  # until the stand-ins are trained: nothing made at start is garbage, and looking for it takes a tenth of the start
     from workshop_lib.sandbox import run  # after the line above, because it loads the numerical libraries
 

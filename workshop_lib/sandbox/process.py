@@ -17,6 +17,7 @@ import psutil
 
 from workshop_lib import paths
 from workshop_lib.errors import SandboxError
+from workshop_lib.sandbox import ONE_THREAD
 from workshop_lib.sandbox.leases import Owner
 from workshop_lib.settings import Settings
 
@@ -27,8 +28,6 @@ _PROBE_S = 5.0
 _POLL_S = 0.03
 _FORGET_S = 7 * 24 * 3600.0
 _LARGEST_PORT = 65535
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""What keeps the numerical libraries on one thread, so that answers do not depend on the number of cores; set before they are loaded."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Sandbox:
         self.key = key
         self.faults = Faults()
         self.ledger = Ledger()
-        self.leases = leases or Leases()
+        self.leases = Leases() if leases is None else leases  # one whose users have all ended is empty, and so false
 
     async def converse(self, scope: Scope, receive: Receive) -> Reply:
         """Answer POST /model/{modelId}/converse."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from workshop_lib.lab.checking import NotYet, calling, close, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
-from workshop_lib.llm import InvalidAnswer
-from workshop_lib.llm.parsing import json_object
 
 Fields = dict[str, Any]
 Row = tuple[int, float, float]
@@ -134,8 +132,8 @@ def _answer_not_needed(text: str) -> Fields | None:
 
 def _first_object(text: str) -> Fields | None:
     try:
-        fields = dict(json_object(text))
-    except InvalidAnswer:
+        fields, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
+    except ValueError:
         return None
     return fields if "answer" in fields and fields.get("confidence") in (1, 2, 3, 4, 5) else None
 

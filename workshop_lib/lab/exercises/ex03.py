@@ -645,7 +645,7 @@ EXERCISES: tuple[Exercise, ...] = (
         id="ex5",
         title="A safety flag stays raised",
         minutes=3,
-        level="core",
+        level="stretch",
         objective="Accumulate the safety flag over all tiers, so that a later tier cannot take it back.",
         hints=(
             "Two tiers disagree on whether a person must look. Which mistake is worse: one look too many, or one too few?",

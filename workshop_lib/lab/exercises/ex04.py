@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from typing import Any
 
-from workshop_lib.lab.checking import NotYet, calling, close, number, shown
+from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, number, one_line, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 
 Work = Callable[[Any], Any]
@@ -54,6 +54,9 @@ def _all_there(answer: Any) -> str | None:
         return None
     if len(got) != 3:
         return f"3 items went in and {len(got)} came out"
+    raised = next((part for entry in got for part in entry if isinstance(part, BaseException)), None)
+    if raised is not None:
+        return f"work succeeds on these items, but it came out with {one_line(raised)}; hand over function and item apart, submit(work, item) and not submit(work(item))"
     return f"for the items a, b and c, each put in capitals, it yielded {shown(got, 80)}; the order in a tuple is item, result, error"
 
 
@@ -178,7 +181,7 @@ _KINDS: tuple[tuple[str, bool, str], ...] = (
     ("access", False, "it retries access: waiting gives nobody a permission; say at once that it is missing"),
     ("not_found", False, "it retries not_found: waiting does not make a model appear; the id or the region is wrong"),
     ("read_timeout", False, "it retries read_timeout: the model may still be writing, and each new try is charged again"),
-    ("model", False, "it retries model: the model failed on this very input after charging for it; another tier may do better"),
+    ("model", False, "it retries model: the model failed on this very input and may have charged for it; another tier may do better"),
 )
 
 
@@ -245,53 +248,94 @@ class _Fixed(random.Random):
         return self.share
 
 
-def _waited(answer: Any, attempt: int, share: float, server_s: float | None = None) -> float:
+def _waited(answer: Any, attempt: int, share: float, server_s: float | None = None) -> tuple[float, bool]:
+    """Return what an answer wants to wait, and whether it drew from the generator it was given."""
     rng = _Fixed(share)
-    got = number(calling(answer, attempt, _BASE_S, _CAP_S, server_s, rng), "its result")
-    top = min(_CAP_S, _BASE_S * 2.0**attempt)
-    if rng.asked == 0 and not close(got, top) and server_s is None:
-        raise NotYet("it does not draw from the rng it is given; with rng.uniform or rng.random a run can be repeated and this check can follow it")
-    return got
+    try:
+        got = calling(answer, attempt, _BASE_S, _CAP_S, server_s, rng, none_ok=True)
+    except NotYet as error:
+        if "NoneType" in str(error) and server_s is None:
+            raise NotYet(f"{error}; server_s is None where the server named no delay") from error
+        if "for ^" in str(error):
+            raise NotYet(f"{error}; Python writes a power with **") from error
+        raise
+    if got is None and not rng.asked:
+        raise NotAttempted
+    if got is None:
+        raise NotYet("it returned nothing; return the seconds to wait, and let the loop that calls it do the waiting")
+    return number(got, "its result"), rng.asked > 0
+
+
+_TRIED = tuple((attempt, share) for attempt in (0, 1, 3, 9) for share in (0.3, 0.6))
+_Wait = Callable[[int, float], float]
+
+
+def _raw(attempt: int) -> float:
+    return _BASE_S * 2.0**attempt
+
+
+def _top(attempt: int) -> float:
+    return min(_CAP_S, _raw(attempt))
+
+
+_WAIT_MISTAKES: tuple[tuple[_Wait, str], ...] = (
+    (
+        lambda attempt, share: min(_CAP_S, share * _raw(attempt)),
+        "the cap comes after the draw, so that most late waits are exactly the cap, all alike: cap the range, then draw from it",
+    ),
+    (
+        lambda attempt, share: _top(attempt),
+        "there is no jitter: it always waits the full time, so clients that were throttled together come back together",
+    ),
+    (lambda attempt, share: share * _raw(attempt), f"there is no cap: before retry 10 (attempt 9, base {_BASE_S} s, cap {_CAP_S:g} s) it may wait up to {_raw(9):g} s"),
+    (lambda attempt, share: _raw(attempt), "there is neither jitter nor a cap"),
+    (
+        lambda attempt, share: share * min(_CAP_S, _BASE_S * (attempt + 1)),
+        "the range adds base_s each time instead of doubling: 0.5, 1, 1.5, 2 and not 0.5, 1, 2, 4",
+    ),
+    (lambda attempt, share: share * min(_CAP_S, 2 * _raw(attempt)), "attempt counts from 0, so before the first retry the range is base_s itself and not twice that"),
+    (lambda attempt, share: share * min(_CAP_S, _raw(attempt) / 2), "attempt counts from 0, so before the first retry the range is base_s itself and not half of that"),
+    (lambda attempt, share: share * min(_CAP_S, _BASE_S**attempt), "base_s ** attempt shrinks when base_s is below 1; it is the 2 that is raised to the attempt"),
+    (lambda attempt, share: share * min(_CAP_S, _BASE_S * attempt), "the range is base_s times attempt, which is 0 before the first retry; double it with 2 ** attempt"),
+    (lambda attempt, share: share * min(_CAP_S, 2 * _BASE_S * attempt), "the range is 2 times attempt, which is 0 before the first retry; double it with 2 ** attempt"),
+    (
+        lambda attempt, share: _top(attempt) / 2 + share * _top(attempt) / 2,
+        "half of the wait is fixed; full jitter draws from 0 up to the whole range, which spreads clients twice as wide",
+    ),
+    (
+        lambda attempt, share: _BASE_S + share * (_top(attempt) - _BASE_S),
+        "it draws from base_s upwards, so before the first retry everybody waits the same; full jitter draws from 0",
+    ),
+    (lambda attempt, share: share * max(_CAP_S, _raw(attempt)), "the range is never shorter than the cap; a cap is an upper bound, so take the smaller of the two with min"),
+    (lambda attempt, share: 1000 * share * _top(attempt), "it returns milliseconds; all arguments are in seconds, and so is the result"),
+    (lambda attempt, share: _top(attempt) + share * _BASE_S, "the jitter is the wait itself, it is not added on top of the full range"),
+    (lambda attempt, share: _top(attempt) * (1 + share), "the jitter is the wait itself, it is not added on top of the full range"),
+)
 
 
 def _check_delay_s(answer: Any) -> str | None:
-    for attempt in (0, 1, 3, 9):
-        for share in (0.3, 0.6):
-            wrong = _wait_problem(_waited(answer, attempt, share), attempt, share)
-            if wrong:
-                return wrong
-    return _server_problem(answer)
-
-
-def _wait_problem(got: float, attempt: int, share: float) -> str | None:
-    raw = _BASE_S * 2.0**attempt
-    top = min(_CAP_S, raw)
-    if close(got, share * top):
-        return None
-    case = f"before retry {attempt + 1} (attempt {attempt}, base {_BASE_S} s, cap {_CAP_S:g} s)"
-    mistakes = (
-        (min(_CAP_S, share * raw), "the cap comes after the draw, so that most late waits are exactly the cap, all alike: cap the range, then draw from it"),
-        (top, "there is no jitter: it always waits the full time, so clients that were throttled together come back together"),
-        (share * raw, f"there is no cap: {case} it may wait up to {raw:g} s"),
-        (raw, "there is neither jitter nor a cap"),
-        (share * min(_CAP_S, _BASE_S * (attempt + 1)), "the range adds base_s each time instead of doubling: 0.5, 1, 1.5, 2 and not 0.5, 1, 2, 4"),
-        (share * min(_CAP_S, 2 * raw), "attempt counts from 0, so before the first retry the range is base_s itself and not twice that"),
-        (top / 2 + share * top / 2, "half of the wait is fixed; full jitter draws from 0 up to the whole range, which spreads clients twice as wide"),
-        (share * min(_CAP_S, _BASE_S**attempt), "base_s ** attempt shrinks when base_s is below 1; it is the 2 that is raised to the attempt"),
-    )
-    for value, says in mistakes:
-        if close(got, value):
+    waits = {tried: _waited(answer, *tried) for tried in _TRIED}
+    wrong = [tried for tried in _TRIED if not close(waits[tried][0], tried[1] * _top(tried[0]))]
+    if not wrong:
+        return _server_problem(answer)
+    for mistake, says in _WAIT_MISTAKES:
+        if all(close(waits[tried][0], mistake(*tried)) for tried in _TRIED):
             return says
+    if not any(drew for _, drew in waits.values()):
+        return "it does not draw from the rng it is given; with rng.uniform or rng.random a run can be repeated and this check can follow it"
+    attempt, share = wrong[0]
+    got, top = waits[attempt, share][0], _top(attempt)
+    case = f"before retry {attempt + 1} (attempt {attempt}, base {_BASE_S} s, cap {_CAP_S:g} s)"
     if got > top:
-        return f"{case} it waits {got:g} s, more than the range of 0 to {top:g} s; the jitter is the wait, it is not added on top"
+        return f"{case} it waits {got:g} s, which lies outside the range of 0 to {top:g} s"
     return f"{case}, drawing {share:g} of the range must give {share * top:g} s and not {got:g} s"
 
 
 def _server_problem(answer: Any) -> str | None:
-    asked_long = _waited(answer, 0, 0.5, server_s=3.0)
+    asked_long, _ = _waited(answer, 0, 0.5, server_s=3.0)
     if asked_long < 3.0:
         return f"the server asked for 3 s and it waits {asked_long:g} s: coming back earlier is certain to be refused, and costs one of three retries"
-    asked_short, drawn = _waited(answer, 3, 0.5, server_s=0.01), 2.0
+    asked_short, drawn = _waited(answer, 3, 0.5, server_s=0.01)[0], 2.0
     if close(asked_short, 0.01):
         return "a short delay from the server takes the place of the jitter; everybody was told the same, so everybody comes back in the same instant"
     if not drawn <= asked_short <= drawn + 0.01 + 1e-9:  # the longer of the two, or the sum
@@ -419,6 +463,8 @@ def _rows_problem(rows: Sequence[dict[str, Any]], answered: Sequence[Row], error
     if nameless:
         return f"the row {shown(nameless[0], 40)} does not say which ticket it is about; rows come in any order, so each carries ticket_id S-90"
     if error is not None and not any("error" in row for row in rows):
+        if any(error.items() <= row.items() for row in rows):
+            return "the fields of the error stand in the row itself; put the whole dictionary under `error`, so that a reader can tell an error from an answer"
         return "the error has no row, so the ticket looks as if nothing had happened; write a row with `error`"
     if error is None and any("error" in row for row in rows):
         return "nothing failed, but there is a row with `error`; write that row only if error is not None"
@@ -428,7 +474,7 @@ def _rows_problem(rows: Sequence[dict[str, Any]], answered: Sequence[Row], error
     if answered and not models and error is not None:
         return "the rows of the tiers that did answer are dropped; nano answered and was charged, so its row stays, before the error"
     if len(models) != len(answered):
-        return f"{len(answered)} tiers answered, but {len(models)} rows have a model"
+        return f"tiers that answered: {len(answered)}, rows with a `model`: {len(models)}; each tier that answered gets a row of its own"
     if error is not None and "error" not in rows[-1]:
         return "the error's row comes last, after the rows of the tiers that answered"
     want = [json.loads(text) for text in lines("S-90", answered, error)]
@@ -522,6 +568,8 @@ def _check_account(answer: Any) -> str | None:
         return said if answered == want[0] - 5 else f"{want[1]} calls were answered, and not {answered}"
     if refused == len(_CALLS) - len(ok):
         return "refused counts the calls that failed for good; each retry that led to an answer was a refused request before it"
+    if refused == sum(call["attempts"] for call in _CALLS if not call["ok"]):
+        return "refused counts the requests of the failed calls only; an answered call was refused once before each of its retries"
     if refused == sum(call["attempts"] - 1 for call in _CALLS):
         return "refused counts the retries; the last attempt of a call that failed for good was refused too"
     return f"{want[0]} requests of which {want[1]} were answered leave {want[2]} refused, and not {refused}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workshop_lib.evaluation.metrics import mcnemar_exact, performance_gap_recovered, wilson
-from workshop_lib.lab.checking import NotYet, calling, diagnosed, number, shown
+from workshop_lib.lab.checking import NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 
 Said = tuple[float, str]
@@ -33,10 +33,10 @@ _EXTRA: dict[str, str | None] = {**_ALL, "T8": "auth", "T9": "other"}
 
 def _check_share_right(answer: Any) -> str | None:
     cases: tuple[tuple[dict[str, str | None], str, tuple[Said, ...]], ...] = (
-        (_ALL, "four of five right", ((4, "it is the number of right answers; divide by the number of tickets"),)),
+        (_ALL, "an arm with four of five right", ((4, "it is the number of right answers; divide by the number of tickets"),)),
         (
             _FAILED,
-            "two of five calls failed (None)",
+            "an arm with two failed calls of five (None)",
             (
                 (2 / 3, "the failed tickets leave the denominator: dropping them makes the arm that fails most look best; count them as wrong"),
                 (4 / 5, "a ticket without an answer is counted as right"),
@@ -44,10 +44,13 @@ def _check_share_right(answer: Any) -> str | None:
         ),
         (
             _MISSING,
-            "two of five tickets are not among the answers at all",
-            ((2 / 3, "the missing tickets leave the denominator: divide by the tickets there are, not by the answers that came"),),
+            "an arm that lacks two of five tickets altogether",
+            (
+                (2 / 3, "the missing tickets leave the denominator: divide by the tickets there are, not by the answers that came"),
+                (1 / 5, "it pairs answers and labels by their position; an id may be absent, so look each answer up by its ticket id"),
+            ),
         ),
-        (_EXTRA, "two answers belong to tickets without a label", ((4 / 7, "it divides by the number of answers; two of them are to tickets that nobody labelled"),)),
+        (_EXTRA, "an arm with answers to two tickets that nobody labelled", ((4 / 7, "it divides by the number of answers; two of them are to tickets that nobody labelled"),)),
     )
     for answers, case, mistakes in cases:
         try:
@@ -55,7 +58,8 @@ def _check_share_right(answer: Any) -> str | None:
         except NotYet as error:
             if answers is _ALL or "it raised" not in str(error):
                 raise
-            return f"{case}: {error}; a ticket without an answer is wrong, and the share must still come"
+            remedy = "go through the ids in `gold`" if answers is _EXTRA else "a ticket without an answer is wrong, and the share must still come"
+            return f"{case}: {error}; {remedy}"
         wrong = diagnosed(got, share_right(answers, _GOLD), [*mistakes, _percentage(share_right(answers, _GOLD))], case)
         if wrong:
             return wrong
@@ -113,8 +117,11 @@ def _check_apart(answer: Any) -> str | None:
         return None
     guesses = (
         (lambda pair: not want[pair], "it is the other way round: True means that the intervals share no point"),
-        (lambda pair: pair[0][0] / pair[0][1] != pair[1][0] / pair[1][1], "it compares the shares only; ask whether their intervals meet"),
-        (lambda pair: _outside(*pair), "it asks whether one share lies in the other's interval; both are uncertain, so compare interval with interval"),
+        (lambda pair: pair[0][0] / pair[0][1] != pair[1][0] / pair[1][1], "it calls any two different shares apart; ask whether their intervals meet"),
+        (lambda pair: False, "it never says True, as 90 of 100 against 50 of 100 must; there are two ways to be apart, and one of them is enough"),
+        (lambda pair: _outside(*pair), "it decides by the shares, or by one share and the other's interval; both are uncertain, so compare interval with interval"),
+        (lambda pair: not _inside(*pair), "it decides by the shares, or by one share and the other's interval; both are uncertain, so compare interval with interval"),
+        (lambda pair: not _inside(*reversed(pair)), "it decides by the shares, or by one share and the other's interval; both are uncertain, so compare interval with interval"),
         (lambda pair: wilson(*pair[0]).low > wilson(*pair[1]).high, "it looks in one direction only: either result may be the higher one"),
         (lambda pair: wilson(*pair[1]).low > wilson(*pair[0]).high, "it looks in one direction only: either result may be the higher one"),
     )
@@ -126,9 +133,13 @@ def _check_apart(answer: Any) -> str | None:
     return f"{k} of {n} has the interval {a.low:.3f} to {a.high:.3f} and {other_k} of {other_n} {b.low:.3f} to {b.high:.3f}, so apart is {apart((k, n), (other_k, other_n))}"
 
 
+def _inside(first: Result, second: Result) -> bool:
+    interval = wilson(*second)
+    return interval.low <= first[0] / first[1] <= interval.high
+
+
 def _outside(first: Result, second: Result) -> bool:
-    a, b = wilson(*first), wilson(*second)
-    return not (b.low <= first[0] / first[1] <= b.high and a.low <= second[0] / second[1] <= a.high)
+    return not (_inside(first, second) and _inside(second, first))
 
 
 def _overlap(first: Result, second: Result) -> bool:
@@ -165,11 +176,13 @@ def _check_random_at(answer: Any) -> str | None:
             return f"it returned {shown(got, 40)}, but must return two things: the accuracy and the USD per ticket"
         accuracy, usd = number(got[0], "the accuracy"), number(got[1], "the USD")
         want_accuracy, want_usd = random_at(rate, _CHEAP, _STRONG)
-        case = f"at a rate of {rate:g}, accuracy {_CHEAP['accuracy']} and {_STRONG['accuracy']}"
+        if close(accuracy, want_usd) and close(usd, want_accuracy):
+            return "the two numbers are swapped: the accuracy comes first, then the USD"
+        case = f"a rate of {rate:g} with accuracies of {_CHEAP['accuracy']} and {_STRONG['accuracy']}"
         wrong = diagnosed(accuracy, want_accuracy, [*_accuracy_mistakes(rate), _percentage(want_accuracy)], case)
         if wrong:
             return wrong
-        case = f"at a rate of {rate:g}, {_CHEAP['usd']} and {_STRONG['usd']} USD: the cost"
+        case = f"a rate of {rate:g} with models at {_CHEAP['usd']} and {_STRONG['usd']} USD a ticket"
         wrong = diagnosed(usd, want_usd, _cost_mistakes(rate), case)
         if wrong:
             return wrong
@@ -184,6 +197,7 @@ def _accuracy_mistakes(rate: float) -> tuple[Said, ...]:
         (cheap + rate * strong, "accuracies do not add up: an escalated ticket has one final answer, the strong model's"),
         (rate * strong, "the tickets that stay with the cheap model are left out of the accuracy"),
         (strong, "only the escalated tickets get the strong model's accuracy"),
+        ((1 - rate / 100) * cheap + rate / 100 * strong, "the rate is a share from 0 to 1 and no percentage, so do not divide it by 100"),
     )
 
 
@@ -195,6 +209,8 @@ def _cost_mistakes(rate: float) -> tuple[Said, ...]:
         (cheap + strong, "the strong model is charged for every ticket; it runs for a share of them"),
         ((cheap + strong) / 2, "the cost is the mean of the two prices; the cheap model runs always, the strong one for a share"),
         (rate * cheap + strong, "the rate is on the wrong model: the cheap one runs for every ticket"),
+        (cheap + (1 - rate) * strong, "the strong model is charged for the tickets that stay; it runs for those that go on, a share of `rate`"),
+        (1000 * (cheap + rate * strong), "it is USD per 1,000 tickets; return USD per ticket"),
     )
 
 
@@ -238,6 +254,9 @@ def _check_gap_recovered(answer: Any) -> str | None:
             ((cascade - cheap) / strong, "the gain is set against the strong model's accuracy; set it against the gap between the two models"),
             (max(0.0, want), "a cascade worse than the cheap model comes out as 0; leave the result negative, somebody has to see it"),
             (min(1.0, want), "a cascade better than the strong model comes out as 1; leave the result above 1"),
+            (abs(want), "a cascade worse than the cheap model comes out as a gain; leave the result negative"),
+            ((strong - cheap) / (cascade - cheap), "the fraction is upside down: divide what the cascade gains by what it could gain"),
+            _percentage(want),
         )
         wrong = diagnosed(got, want, mistakes, f"cheap {cheap:g}, strong {strong:g}, cascade {cascade:g}")
         if wrong:
@@ -297,7 +316,7 @@ _TABLES: tuple[tuple[int, int, int, int], ...] = ((20, 1, 6, 3), (20, 5, 1, 4), 
 
 def _check_p_value(answer: Any) -> str | None:
     for both, b, c, neither in _TABLES:
-        case = f"{b} tickets only the first arm got right, {c} only the second"
+        case = f"a split of {b} (only the first arm right) to {c} (only the second)"
         try:
             got = number(calling(answer, *_pair(both, b, c, neither)), "its result")
         except NotYet as error:
@@ -305,6 +324,8 @@ def _check_p_value(answer: Any) -> str | None:
                 return f"two arms that never differ: {error}; there is nothing to tell them apart, so p is 1"
             raise
         want = mcnemar_exact(b, c)
+        if b + c == 0 and not close(got, want):
+            return f"two arms that never differ: there is nothing to tell them apart, so p is 1 and not {got:.3g}"
         wrong = diagnosed(got, want, _p_mistakes(both, b, c, neither), case)
         if wrong:
             return wrong
@@ -321,6 +342,9 @@ def _p_mistakes(both: int, b: int, c: int, neither: int) -> tuple[Said, ...]:
         (_tail(everything, min(b, c)), "tickets on which both arms agree are tossed too; they say nothing about which arm is better"),
         (math.comb(n, min(b, c)) / (1 << n), "it is the chance of exactly this split; add the splits that are more extreme"),
         (min(1.0, 2 * math.comb(n, min(b, c)) / (1 << n)), "it is the chance of exactly this split; add the splits that are more extreme"),
+        (min(1.0, 2 * _tail(n, min(b, c) - 1)), "the split that was seen is left out; add from i = 0 up to the smaller count, that count included"),
+        (min(1.0, 2 * _tail(n, max(b, c))), "it comes to 1 although the split is uneven; add up from i = 0 to the smaller count, whichever arm that is, and divide by 2**n"),
+        (math.erfc(abs(b - c) / math.sqrt(2 * n)) if n else 1.0, "it is the approximation for large counts; with so few tickets add up the exact chances"),
         (_unpaired(both + b, both + c, everything), "it compares the two totals and forgets which ticket is which; use the tickets only one arm got right"),
         (1 - min(1.0, uncapped), "it is 1 minus p; a small p means that chance hardly explains the difference"),
     )
@@ -370,7 +394,7 @@ def _this_split_only(first: Sequence[bool], second: Sequence[bool]) -> float:
 _STRUCK = frozenset("CDF")
 _WHY_KEPT = {
     "A": "line A stays: a judge is a weak reference, but the line says so, and the table it comes from can be looked up",
-    "B": "line B stays: it says how many tickets, graded against whom, and where the replies were recorded",
+    "B": "line B stays: it names models and policy, says how many tickets and who graded, and where the replies were recorded",
     "E": "line E stays: a blended price over guessed tokens is a poor basis, but the line says so; weak and traceable is not the same as unsourced",
 }
 _WHY_STRUCK = {
@@ -385,6 +409,8 @@ def _check_strike(answer: Any) -> str | None:
     unknown = sorted(letters - set("ABCDEF"))
     if unknown:
         return f"{shown(unknown[0], 20)} is no line of the slide; its lines are A to F"
+    if letters == set(_WHY_KEPT):
+        return "these are the lines that may stay; list those that must go"
     for letter, why in (*_WHY_KEPT.items(), *_WHY_STRUCK.items()):
         if (letter in letters) == (letter in _WHY_KEPT):
             return why
@@ -436,7 +462,7 @@ EXERCISES: tuple[Exercise, ...] = (
         check=_check_apart,
         wrong=(
             Wrong("says whether they overlap", _overlap, "the other way round"),
-            Wrong("compares the two shares", _other_share, "compares the shares only"),
+            Wrong("compares the two shares", _other_share, "any two different shares"),
             Wrong("is one share outside the other's interval?", _outside, "compare interval with interval"),
             Wrong("looks in one direction only", _one_direction, "in one direction only"),
         ),
@@ -510,7 +536,7 @@ EXERCISES: tuple[Exercise, ...] = (
         title="Which numbers must go?",
         minutes=3,
         level="core",
-        objective="Find the numbers on a slide that have no source, or somebody else's.",
+        objective="Find the numbers on a slide that have no source, or are credited to a model that did not answer.",
         hints=(
             "Ask of each line: which replies of which model was this computed from? Could you look them up?",
             "A weak basis that is named is not the same as no basis. Weak lines may stay, if they say how weak they are.",
