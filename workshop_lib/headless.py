@@ -24,7 +24,7 @@ from workshop_lib.llm import Gateway
 from workshop_lib.paths import OUT, ROOT, STATE
 
 NOTEBOOKS = ROOT / "notebooks"
-QUIET_KERNEL = ["--IPKernelApp.log_level=40"]  # a kernel on loopback TCP warns that it is not encrypted
+QUIET_KERNEL = ["--IPKernelApp.log_level=50"]  # a kernel on loopback TCP warns that it is not encrypted, and reports its own shutdown
 _COLUMNS = ["arm", "n", "right", "accuracy", "low", "high", "cost_per_1000", "p50_ms", "escalation_rate", "human_recall", "source"]
 _STOP_S = 30.0
 # On a narrow screen the page would fold the lines of printed tables; they are scrolled instead.

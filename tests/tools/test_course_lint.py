@@ -35,7 +35,7 @@ BROKEN = [
     (("# minutes: 4\n", "# minutes: 4\n# \n"), None),
     (("minutes: 4", "minutes: 9"), "says 9 minutes in a room, but the run sheet adds up to 14 (9 talk, 5 core exercises)"),
     (("7 minutes alone, 9 minutes in a room", "9 minutes"), "the first cell must state both times"),
-    (("7 minutes alone", "3 minutes alone"), "says 3 minutes alone, but the core exercises alone take 5"),
+    (("7 minutes alone", "3 minutes alone"), "says 3 minutes alone, but reading and the core exercises take about 6"),
     ((' tags=["parameters"]', ""), "0 cells are tagged parameters"),
     (("seed: int = 0", "seed = 0"), "a parameter is written `name: type = value"),
     (("  # which draws the sandbox makes", ""), "has no comment"),
@@ -64,6 +64,14 @@ def test_rule(make_course: MakeCourse, replacement: tuple[str, str], said: str |
         return
     assert any(said in message for message in problems), problems
     assert all(message.startswith("90_mini") for message in problems)
+
+
+@pytest.mark.parametrize(("heading", "counted"), [("The idea", True), ("Going further", False)])
+def test_stated_minutes_cover_the_reading_but_for_going_further(make_course: MakeCourse, heading: str, counted: bool) -> None:
+    """Without it a lab could promise minutes that its own text takes twice."""
+    long_read = ("# ## The idea\n#\n# Twice as much.", f"# ## {heading}\n#\n# {'word ' * 2300}")
+    problems = lint_source(source.labs(make_course(long_read), [])[0])
+    assert any("reading and the core exercises take about 16" in message for message in problems) is counted
 
 
 def test_unbuilt_notebooks_and_broken_documents_are_reported(make_course: MakeCourse) -> None:
