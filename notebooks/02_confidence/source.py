@@ -54,6 +54,7 @@ from workshop_lib.evaluation.arms import frame, run_arm, text_table
 from workshop_lib.evaluation.figures import reliability_figure
 from workshop_lib.evaluation.labels import load_questions, load_tickets
 from workshop_lib.evaluation.metrics import auroc, ece, reliability, wilson
+from workshop_lib.evaluation.recorded import recorded
 from workshop_lib.lab import open_lab
 from workshop_lib.llm import InvalidAnswer
 from workshop_lib.tasks import QUESTIONS, TRIAGE
@@ -229,44 +230,6 @@ usd_per_answer = lab.check("ex2", usd_per_answer)
 # %% [markdown] id="ex2-why" tags=["solution-only"]
 # **Why not the mean cost of the valid replies?** Then a model that fails on every second reply looks as cheap as one that never fails.
 # **Why `math.inf` and not 0?** A price of 0 would win every comparison.
-
-# %% [markdown] id="cut"
-# **Predict.** Somebody wants to save output tokens on tickets and cuts `max_tokens` from 300 to 40. Of the sample tickets, how many percent
-# of the replies are still valid? And what does a valid answer cost then? Write your guess at the percentage over the dots.
-
-# %% id="cut-guess"
-my_guess_still_valid = ...
-
-# %% id="cut-run"
-samples = [entry.ticket for entry in load_tickets("samples")]
-
-
-def routed_with(max_tokens):
-    pairs = []
-    for ticket in samples:
-        reply = lab.ask("nano", replace(TRIAGE.request(ticket), max_tokens=max_tokens))
-        try:
-            pairs.append((reply.cost.usd, TRIAGE.parse(ticket, reply)))
-        except InvalidAnswer:
-            pairs.append((reply.cost.usd, None))
-    return pairs
-
-
-print(told(my_guess_still_valid))
-for max_tokens in (300, 40):
-    got = routed_with(max_tokens)
-    valid, spent = sum(answer is not None for _, answer in got), sum(usd for usd, _ in got)
-    print(f"max_tokens {max_tokens:3}: valid {share(valid, len(got))}, {spent:.6f} USD in all, {usd_per_answer(got):.6f} USD an answer ({HERE})")
-
-# %% [markdown] id="cut-read"
-# A reply that was cut in the middle is no cheaper answer. It is no answer, and it is charged. The reason is mechanical: a decision needs its
-# tokens, and `stopReason` says `max_tokens` if it did not get them. Look there before you look at the JSON. Would the real Nano have managed?
-
-# %% id="cut-recorded"
-from workshop_lib.evaluation.recorded import recorded
-
-needed = recorded()["nano_output_tokens"]
-print(f"Nano's {len(needed)} decisions took {needed.min()} to {needed.max()} output tokens; {(needed <= 40).sum()} would fit into 40. (recorded)")
 
 # %% [markdown] id="five"
 # ## Is a 5 worth more than a 3?
@@ -576,8 +539,88 @@ for family, row in worst.iterrows():
 # So the recording is 150 tickets but far fewer independent cases. Another mix of scenarios could give another curve. It proves that such a
 # model exists and was measured; it does not prove that every small model is like it. Measure your own, on your own tickets.
 
+# %% [markdown] id="instructor-threshold" tags=["instructor"]
+# minutes: 1
+# section: What a threshold catches
+# say: The dashed line is a gate that costs nothing to build. Any gate you pay for has to beat it.
+# show: The figure, one curve after the other.
+# ask: (To unlock Exercise 5) I escalate all 150 tickets. How many errors do I catch, and why is that not clever?
+
+# %% [markdown] id="takeaways"
+# ## What to remember
+#
+# - A confidence is text that the model wrote. Validate it strictly, and never invent or repair it.
+# - Invalid replies are charged. Count cost per valid answer.
+# - Calibration asks whether 0.9 means 0.9; a mapping can mend that. Ranking asks whether errors are the unsure ones; a threshold lives on it.
+# - On the recorded tickets Nano's errors were at least as sure as its right answers, and a threshold of 0.7 never fired.
+# - Compare a threshold with chance, and report it on tickets it was not picked on.
+
+# %% [markdown] id="recall"
+# ## Can you still say it?
+#
+# <details><summary>1. A reply rates itself 6 on a scale from 1 to 5. What do you do, and who pays?</summary>
+# Refuse it: it is invalid, and 5 is not what it said. You pay, the tokens were used.
+# </details>
+#
+# <details><summary>2. A model always says 0.82 and is right on 82 % of the tickets. What are its calibration error and its use for a threshold?</summary>
+# The error is zero, the use is none: a threshold escalates all answers or no answer (AUROC 0.5).
+# </details>
+#
+# <details><summary>3. (Lab 01) Two tiers report input tokens for the same ticket. Why not use one count for both bills?</summary>
+# Every tier counts its own tokens. Take each one's usage from its own replies.
+# </details>
+
+# %% [markdown] id="instructor-close" tags=["instructor"]
+# minutes: 1
+# section: Close
+# say: You now know how to test a signal before you build on it. Next you build on it anyway, and count what that costs.
+# ask: The three recall questions, books closed.
+
+# %% [markdown] id="going-further"
+# ## Going further
+#
+# This part is not counted in the minutes. Take it now, tomorrow, or not at all.
+
+# %% [markdown] id="cut"
+# ### Fewer output tokens, fewer answers
+#
+# **Predict.** Somebody wants to save output tokens on tickets and cuts `max_tokens` from 300 to 40. Of the sample tickets, how many percent
+# of the replies are still valid? And what does a valid answer cost then? Write your guess at the percentage over the dots.
+
+# %% id="cut-guess"
+my_guess_still_valid = ...
+
+# %% id="cut-run"
+samples = [entry.ticket for entry in load_tickets("samples")]
+
+
+def routed_with(max_tokens):
+    pairs = []
+    for ticket in samples:
+        reply = lab.ask("nano", replace(TRIAGE.request(ticket), max_tokens=max_tokens))
+        try:
+            pairs.append((reply.cost.usd, TRIAGE.parse(ticket, reply)))
+        except InvalidAnswer:
+            pairs.append((reply.cost.usd, None))
+    return pairs
+
+
+print(told(my_guess_still_valid))
+for max_tokens in (300, 40):
+    got = routed_with(max_tokens)
+    valid, spent = sum(answer is not None for _, answer in got), sum(usd for usd, _ in got)
+    print(f"max_tokens {max_tokens:3}: valid {share(valid, len(got))}, {spent:.6f} USD in all, {usd_per_answer(got):.6f} USD an answer ({HERE})")
+
+# %% [markdown] id="cut-read"
+# A reply that was cut in the middle is no cheaper answer. It is no answer, and it is charged. The reason is mechanical: a decision needs its
+# tokens, and `stopReason` says `max_tokens` if it did not get them. Look there before you look at the JSON. Would the real Nano have managed?
+
+# %% id="cut-recorded"
+needed = recorded()["nano_output_tokens"]
+print(f"Nano's {len(needed)} decisions took {needed.min()} to {needed.max()} output tokens; {(needed <= 40).sum()} would fit into 40. (recorded)")
+
 # %% [markdown] id="small-models"
-# ## Do other small models do better?
+# ### Do other small models do better?
 #
 # While this course was written (2026-11), three small open-weight instruct models of 135 million to 1.5 billion parameters ran on one
 # machine, on 24 tickets and 24 questions. Source: the authors' own run, too small for more than a hint.
@@ -590,15 +633,8 @@ for family, row in worst.iterrows():
 # Log-probabilities need an endpoint that returns them. Bedrock's Converse has no field for them. Other gates: ask several times and compare,
 # validate against rules, have a judge look at a sample.
 
-# %% [markdown] id="instructor-threshold" tags=["instructor"]
-# minutes: 1
-# section: What a threshold catches
-# say: The dashed line is a gate that costs nothing to build. Any gate you pay for has to beat it.
-# show: The figure, one curve after the other.
-# ask: (To unlock Exercise 5) I escalate all 150 tickets. How many errors do I catch, and why is that not clever?
-
 # %% [markdown] id="ex6-header"
-# ## Exercise 6 · 5 minutes · stretch · Pick a threshold
+# ### Exercise 6 · 5 minutes · stretch · Pick a threshold
 #
 # Write `pick_threshold(confidence, correct, candidates, share)`: the **lowest** candidate that catches at least `share` of all errors. 0.5 means
 # half of them, and exactly half is enough. `candidates` is sorted, and the highest one escalates everything. Your `at_threshold` helps.
@@ -642,7 +678,7 @@ print(f"Sonnet is right on {mended} of the {caught}: an error caught is not yet 
 print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['cost_usd'].sum():.2f} USD.")
 
 # %% [markdown] id="honest"
-# ## Is that number honest?
+# ### Is that number honest?
 #
 # No. The threshold was picked on the very tickets it is counted on. It catches at least half there **because** you picked it so. The
 # question is what it catches on tickets that it has not seen.
@@ -673,38 +709,8 @@ for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, 
 # The remedy is not a cleverer rule. It is a labelled set for picking, another one for reporting, both with enough errors in them, and a new look
 # whenever the model or the traffic changes.
 
-# %% [markdown] id="takeaways"
-# ## What to remember
-#
-# - A confidence is text that the model wrote. Validate it strictly, and never invent or repair it.
-# - Invalid replies are charged. Count cost per valid answer.
-# - Calibration asks whether 0.9 means 0.9; a mapping can mend that. Ranking asks whether errors are the unsure ones; a threshold lives on it.
-# - On the recorded tickets Nano's errors were at least as sure as its right answers, and a threshold of 0.7 never fired.
-# - Compare a threshold with chance, and report it on tickets it was not picked on.
-
-# %% [markdown] id="recall"
-# ## Can you still say it?
-#
-# <details><summary>1. A reply rates itself 6 on a scale from 1 to 5. What do you do, and who pays?</summary>
-# Refuse it: it is invalid, and 5 is not what it said. You pay, the tokens were used.
-# </details>
-#
-# <details><summary>2. A model always says 0.82 and is right on 82 % of the tickets. What are its calibration error and its use for a threshold?</summary>
-# The error is zero, the use is none: a threshold escalates all answers or no answer (AUROC 0.5).
-# </details>
-#
-# <details><summary>3. (Lab 01) Two tiers report input tokens for the same ticket. Why not use one count for both bills?</summary>
-# Every tier counts its own tokens. Take each one's usage from its own replies.
-# </details>
-
-# %% [markdown] id="instructor-close" tags=["instructor"]
-# minutes: 1
-# section: Close
-# say: You now know how to test a signal before you build on it. Next you build on it anyway, and count what that costs.
-# ask: The three recall questions, books closed.
-
 # %% [markdown] id="playground"
-# ## Playground
+# ### Playground
 #
 # Does a larger tier know better when it is wrong? Put `sonnet` in place of `super`, or let it answer the questions. In the sandbox it
 # is a stand-in again.

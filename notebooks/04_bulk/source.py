@@ -3,11 +3,11 @@
 #
 # You build a bulk route by hand: many tickets at once, on a service that pushes back, with every ticket and every request accounted for.
 #
-# **Time:** 30 minutes alone, 38 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Time:** 30 minutes alone, 32 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
 # **Cost live:** nothing. This lab needs failures on demand, which only the sandbox offers, so it always runs there.
 #
-# In labs 01 to 03 a few dozen items met a service that never refused. In production there are thousands, and now and then the service
-# refuses a request. A ticket can then get lost without anybody noticing. Here you build the part that notices.
+# In labs 01 to 03 the service never refused. In production it does now and then, and a ticket can get lost without anybody noticing. Here
+# you build the part that notices.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -16,7 +16,7 @@
 # 2. **Tell** the failures that pass by themselves from those that a retry repeats or pays for twice (Exercise 2).
 # 3. **Compute** a retry's delay with exponential backoff and full jitter (Exercise 3).
 # 4. **Write** every ticket as rows of NDJSON, also the one that failed (Exercise 4).
-# 5. **Account** for every request, and compare with the service's own count (Exercise 5).
+# 5. **Account** for every request, and compare with the service's own count (Exercise 5, stretch).
 # 6. **Stop** in time when nobody reads on (Exercise 6, stretch).
 
 # %% [markdown] id="prerequisites"
@@ -32,7 +32,7 @@
 # minutes: 2
 # section: Opening
 # say: Today nothing is about the models. It is about the plumbing around them, where tickets get lost and bills get doubled.
-# show: The six objectives. They are the six parts of one route, and at the end they run together.
+# show: The objectives. The first four are the parts of one route, and at the end they run together.
 # ask: Who has run a batch job overnight and counted in the morning what came out?
 
 # %% id="parameters" tags=["parameters"]
@@ -78,7 +78,6 @@ for rows in sorted(by_library.values(), key=lambda rows: (-len(rows), rows[0]["t
     for row in rows:
         print(line(row), end="")
 
-# %% id="win-count"
 rows = [row for of_one in by_library.values() for row in of_one]
 missing = [ticket.id for ticket in tickets if ticket.id not in by_library]
 print(f"{len(tickets)} tickets, {len(rows)} rows, {sum('error' in row for row in rows)} of them errors (sandbox)")
@@ -89,7 +88,7 @@ print(f"{sum(row['cost'] for row in rows):.4f} USD (tokens of the sandbox, list 
 # One JSON object a line is called **NDJSON**. A reader can use each line as soon as it is there: a ticket's nano row, and after it a
 # `claude` row if the ticket was escalated. *Stand-ins* for both models answered, so the decisions say nothing about the vendors' models.
 #
-# Count what matters in such a run: tickets in, tickets out, lost. Now build it.
+# Tickets in, tickets out, lost: these are the counts to watch. Now build it.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
@@ -108,74 +107,35 @@ print(f"{sum(row['cost'] for row in rows):.4f} USD (tokens of the sandbox, list 
 my_guess_hours = ...
 
 # %% id="walls"
+QUOTA_RPS = 20  # requests a second that each model takes; made up, yours is in your account
 latency_s = sum(row["latencyMs"] for row in rows) / 1000 / len(tickets)
+quota_minutes = VOLUME / QUOTA_RPS / 60
 print("Your guess:", "none yet" if my_guess_hours is ... else f"{my_guess_hours} hours")
 print(f"A ticket took {latency_s:.2f} s of model time on average (reported by the sandbox).\n")
 
-plan = [{"at once": workers, "minutes": VOLUME * latency_s / workers / 60} for workers in (1, 4, 16, 64, 256)]
-print(f"{VOLUME:,} tickets, N x L / C:")
-print(text_table(pd.DataFrame(plan), {"minutes": 1}))
-print(f"One after the other: {plan[0]['minutes'] / 60:.1f} hours.")
+plan = pd.DataFrame({"at once": [1, 4, 16, 64, 256]})
+plan["by latency"] = VOLUME * latency_s / plan["at once"] / 60
+plan["with the quota"] = plan["by latency"].clip(lower=quota_minutes)
+print(f"{VOLUME:,} tickets, in minutes:")
+print(text_table(plan, {"by latency": 1, "with the quota": 1}))
+print(f"One after the other: {plan['by latency'][0] / 60:.1f} hours.")
 
 # %% [markdown] id="walls-explain"
-# This is arithmetic on latencies that the models report, not a stopwatch: N tickets of L seconds each, C at a time, take N x L / C. (The
-# sandbox itself sleeps for a small part of the latency it reports, so you need not wait.)
+# This is arithmetic on the latencies that the models report, and no stopwatch: N tickets of L seconds each, C at a time, take N x L / C. (The
+# sandbox itself sleeps for a small part of that, so you need not wait.)
 #
-# The column suggests that more at once is always faster. It is not. An account may send only so many requests a second, its **quota**.
-# Take a quota of 20 a second for each model (made up, yours is in your account). Every ticket needs a request to Nano, so no run can be
-# shorter than `VOLUME` / 20 seconds. Draw both limits.
-
-# %% id="walls-numbers"
-from workshop_lib.evaluation.figures import COLOURS, figure
-from workshop_lib.evaluation.recorded import recorded_arms
-
-QUOTA_RPS = 20
-recorded_s = recorded_arms()["cascade (documented)"]["latency_ms"].mean() / 1000
-workers = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-quota_minutes = VOLUME / QUOTA_RPS / 60
-walls = pd.DataFrame({"at once": workers, "sandbox": [VOLUME * latency_s / c / 60 for c in workers]})
-walls["recorded"] = [VOLUME * recorded_s / c / 60 for c in workers]
-caption = (
-    f"{VOLUME:,} tickets, in minutes. Mean latency {latency_s:.2f} s a ticket (sandbox) and {recorded_s:.2f} s (recorded). "
-    f"At {QUOTA_RPS} requests a second no run is shorter than {quota_minutes:.1f} minutes, which "
-    f"{latency_s * QUOTA_RPS:.0f} tickets at once reach at the sandbox's latency and {recorded_s * QUOTA_RPS:.0f} at the recorded."
-)
-
-# %% id="walls-figure"
-def draw(axes):
-    for name, colour, marker, style in (("sandbox", COLOURS[0], "o", "-"), ("recorded", COLOURS[1], "s", "--")):
-        axes.plot(walls["at once"], walls[name], color=colour, marker=marker, linestyle=style)
-    above, below = (("recorded", "sandbox") if recorded_s > latency_s else ("sandbox", "recorded"))
-    for name, shift in ((above, (8, 6)), (below, (-10, -14))):
-        colour = COLOURS[0] if name == "sandbox" else COLOURS[1]
-        align = "left" if name == above else "right"
-        place = {"xytext": shift, "textcoords": "offset points", "color": colour, "ha": align}
-        axes.annotate(f"latency ({name})", (4, walls[name][2]), **place)
-    axes.axhline(quota_minutes, color="black", linewidth=1.2)
-    axes.text(1, quota_minutes * 0.9, f"quota of {QUOTA_RPS} requests a second", va="top")
-    axes.set(xscale="log", yscale="log", xlabel="tickets at once", ylabel="minutes")
-    axes.set_xticks(workers, [str(c) for c in workers])
-    axes.yaxis.set_major_formatter("{x:g}")
-
-
-figure(draw, title="Two walls: latency, then quota", caption=caption, table=walls)
-
-# %% [markdown] id="walls-after"
-# Left of the crossing, more at once is faster. Right of it, more at once only means that more requests are refused. (*Recorded*: Bedrock,
-# 2026-08-31, 150 tickets, replayed through the same policy.) Bedrock also has a quota of tokens, and reserves a call's whole `maxTokens`
-# when it starts (AWS documentation on quotas and token burndown), which is why this course keeps that number small.
+# By latency alone, more at once is always faster. But an account may send only so many requests a second, its **quota**. Every ticket needs
+# a request to Nano, so no run is shorter than tickets / quota. Beyond that point, more at once only means that more requests are refused.
 #
-# **Change it.** Put in your own volume and quota and run the cells again.
-#
-# So concurrency needs a bound that you choose. That is the first thing to build.
+# **Change it.** Put in your own volume and quota, and run the cell again. Then build the bound that you choose.
 
 # %% [markdown] id="instructor-walls" tags=["instructor"]
 # minutes: 2
 # section: How long will it take
-# say: Concurrency moves you along the slope until you hit the quota. After that it buys refusals.
-# show: The figure, first the slope, then the flat line.
+# say: Concurrency makes you faster until you hit the quota. After that it brings refusals.
+# show: The two columns of the table, and the row from which they differ.
 # ask: Your run is too slow and gets throttled. Do you raise or lower the concurrency? (Lower. Then ask for quota.)
-# cut: Show the figure only and skip the prediction.
+# cut: Show the table only and skip the prediction.
 
 # %% [markdown] id="predict-map"
 # ## One bad ticket
@@ -208,9 +168,8 @@ def ordered(**fault):
         admin.post("/sandbox/ledger/reset", params={"scope": scope}).raise_for_status()
 
 # %% [markdown] id="faults-read"
-# You need not follow this cell line by line. Inside `with ordered(...)` the sandbox produces the fault you name; at the end of the block
-# the fault is taken back. In the next cell, `ledger(scope)` returns what the *service* counted meanwhile, and you will check your own
-# count against it. `once` is the library's gateway with its retries switched off, so one call is one request.
+# You need not follow this cell line by line. Inside `with ordered(...)` the sandbox produces the fault you name. In the next cell,
+# `ledger(scope)` returns what the *service* counted meanwhile. `once` is the library's gateway without retries, so one call is one request.
 
 # %% id="map-prepare"
 once = Gateway(lab.settings, RetryPolicy(max_retries=0))
@@ -235,8 +194,6 @@ with ordered(poison="\\x00\\x07") as scope:
         except CallError as error:
             print(f"{error.kind}: {error.detail}")
     paid = ledger(scope)["ok"]
-
-# %% id="map-read"
 print("Your guess:", "none yet" if my_guess_results is ... else my_guess_results)
 print(f"Tickets: {len(pile)}. Results in hand: {len(results)}. Answered and charged by the service: {'some' if paid else 'none'}.")
 
@@ -311,8 +268,7 @@ with ordered(throttle_rps=0.01, burst=1) as scope:
             print(f"           come back in about {round(wait_s, -1):.0f} s (header x-amz-retry-after)")
 
 # %% [markdown] id="kinds"
-# The service may say how long to wait, in a header like this one, or leave it out. The library sorts failed calls by *kind*,
-# `error.kind`, whichever client they came from. These are the kinds you have to decide about:
+# A service may leave this header out. The library sorts failed calls by *kind*, `error.kind`, whichever client they came from:
 #
 # | kind | what happened | charged? |
 # |---|---|---|
@@ -354,13 +310,6 @@ worth_retrying = lab.check("ex2", worth_retrying)
 # **Why not retry everything? Do three more tries hurt?** They do. A wrong request is refused four times, and the ticket fails later instead
 # of now. After a read timeout the model may still be writing: four tries can be four charged answers, of which you read one at best.
 # Converse has no key that would tell the service "this is the same request again".
-
-# %% id="ex2-use"
-from workshop_lib.llm.errors import RETRYABLE
-
-kinds = ("throttled", "server", "connect_timeout", "disconnected", "read_timeout", "model", "validation", "access", "not_found")
-print("You retry:          ", ", ".join(kind for kind in kinds if worth_retrying(kind)))
-print("The library retries:", ", ".join(kind for kind in kinds if kind in RETRYABLE))
 
 # %% [markdown] id="ex3-header"
 # ## Exercise 3 · 5 minutes · core · How long to wait
@@ -442,9 +391,9 @@ lost = [ticket.id for ticket, trace, error in done if ticket is not bad and (err
 print(f"Good tickets: {len(tickets)}. Lost, with no answer at all: {'some' if lost else 'none'} (sandbox).")
 
 # %% [markdown] id="naive-read"
-# The cell prints a word and no number, because the number depends on how fast your machine sends; `len(lost)` is yours. Nothing is wrong
-# with these tickets: sent a second later, they would have been answered. Others may have kept nano's answer although the policy wanted
-# Sonnet's, which is a loss that is harder to see.
+# The cell prints a word, because the number depends on how fast your machine sends; `len(lost)` is yours. Nothing is wrong with these
+# tickets: a second later they would have been answered. Others may have kept nano's answer although the policy wanted Sonnet's, a loss that
+# is harder to see.
 #
 # Before you run the patient client, decide what a run writes down.
 
@@ -493,18 +442,17 @@ lines = lab.check("ex4", lines)
 # - A reply that was paid for is kept, so that a ticket which is sent again does not pay for nano again. `ReplyCache` does that: it wraps
 #   `ask`, is called in the same way, and answers a repeated question from memory.
 #
-# First two small functions, for the error and for the rows of a ticket.
+# First two small functions: why a ticket failed, and its rows.
 
 # %% id="route-problem"
 def problem_of(trace, error):
-    """Return why a ticket has no final answer, or None."""
+    """Return why a ticket has no final answer, or None if it has one."""
     if error is not None:
         return {"type": type(error).__name__, "message": str(error)}
     failed = trace.steps[-1].error
     if failed is not None:
         return {"type": failed.kind, "message": failed.detail}
     return None if trace.outcome == "answered" else {"type": trace.outcome, "message": "no tier gave a valid answer"}
-
 
 # %% id="route-rows"
 WIRE_NAMES = {"sonnet": "claude"}
@@ -570,10 +518,98 @@ print(f"Rows that differ from those of the calm run with the library: {len(unlik
 # show: bulk_route line by line, then the two counts.
 # ask: What is the one ticket that still fails, and would a fourth retry have helped it?
 
-# %% [markdown] id="ex5-header"
-# ## Exercise 5 · 4 minutes · core · Every request accounted for
+# %% [markdown] id="takeaways"
+# ## What to remember
 #
-# The tickets add up. Now the requests. `log` has an entry for every call, with `attempts` and `ok` (was it answered in the end?), like
+# - A run takes at least the longer of two times: tickets x latency / concurrency, and tickets / quota. Where the second one rules, more at
+#   once only brings more refusals.
+# - Retry what passes by itself and was not paid for: throttling, server errors, failed connections. At most three times, in one layer.
+# - Wait at random within a range that doubles, and never less than the server asked for.
+# - An error is one ticket's result. Every ticket leaves a row.
+# - Count tickets in against tickets out, and requests sent against the service's own count.
+
+# %% [markdown] id="recall"
+# ## Can you still say it?
+#
+# <details><summary>1. Why is a connect timeout retried, and a read timeout not?</summary>
+# After a read timeout the model may have worked, and each try is charged again. Without a connection nothing was sent.
+# </details>
+#
+# <details><summary>2. What does jitter change that doubling alone does not?</summary>
+# Clients that were refused together come back at different times. With doubling alone they come back together, only later.
+# </details>
+#
+# <details><summary>3. From lab 03: a ticket was escalated. Which tiers are charged, and which flag accumulates?</summary>
+# Every tier that ran is charged, not only the one whose answer counts. `review_required` holds if any tier said that a person is needed.
+# </details>
+
+# %% [markdown] id="instructor-close" tags=["instructor"]
+# minutes: 2
+# section: Close
+# say: Nothing lost and nothing paid twice. Now the runs are worth measuring, which is lab 05.
+# ask: The three recall questions, books closed.
+
+# %% [markdown] id="further"
+# ## Going further
+#
+# This section is not counted in the minutes, and nothing later needs it. Take what interests you: both limits in a figure, the books of the
+# run, the library's code, and stopping early.
+
+# %% [markdown] id="instructor-further" tags=["instructor"]
+# minutes: 0
+# section: Going further
+# say: For those who are done early, or for home. Exercise 5 first: ours and the service's count agree. If they ever differ, somebody retries
+#   behind your back, mostly the SDK.
+# show: (If there is time) The four lines that agree.
+# ask: boto3 retries on its own unless you switch it off. What would that do to requests sent?
+
+# %% [markdown] id="walls-two"
+# ### Two limits in one figure
+#
+# The same arithmetic as above, and beside it the mean latency of the recorded replies (Bedrock, 2026-08-31, 150 tickets) under the same
+# policy.
+
+# %% id="walls-numbers"
+from workshop_lib.evaluation.figures import COLOURS, figure
+from workshop_lib.evaluation.recorded import recorded_arms
+
+recorded_s = recorded_arms()["cascade (documented)"]["latency_ms"].mean() / 1000
+workers = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+walls = pd.DataFrame({"at once": workers, "sandbox": [VOLUME * latency_s / c / 60 for c in workers]})
+walls["recorded"] = [VOLUME * recorded_s / c / 60 for c in workers]
+caption = (
+    f"{VOLUME:,} tickets, in minutes. Mean latency {latency_s:.2f} s a ticket (sandbox) and {recorded_s:.2f} s (recorded). "
+    f"At {QUOTA_RPS} requests a second no run is shorter than {quota_minutes:.1f} minutes, which "
+    f"{latency_s * QUOTA_RPS:.0f} tickets at once reach at the sandbox's latency and {recorded_s * QUOTA_RPS:.0f} at the recorded."
+)
+
+# %% id="walls-figure"
+def draw(axes):
+    for name, colour, marker, style in (("sandbox", COLOURS[0], "o", "-"), ("recorded", COLOURS[1], "s", "--")):
+        axes.plot(walls["at once"], walls[name], color=colour, marker=marker, linestyle=style)
+    above, below = (("recorded", "sandbox") if recorded_s > latency_s else ("sandbox", "recorded"))
+    for name, shift in ((above, (8, 6)), (below, (-10, -14))):
+        colour = COLOURS[0] if name == "sandbox" else COLOURS[1]
+        align = "left" if name == above else "right"
+        place = {"xytext": shift, "textcoords": "offset points", "color": colour, "ha": align}
+        axes.annotate(f"latency ({name})", (4, walls[name][2]), **place)
+    axes.axhline(quota_minutes, color="black", linewidth=1.2)
+    axes.text(1, quota_minutes * 0.9, f"quota of {QUOTA_RPS} requests a second", va="top")
+    axes.set(xscale="log", yscale="log", xlabel="tickets at once", ylabel="minutes")
+    axes.set_xticks(workers, [str(c) for c in workers])
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
+figure(draw, title="Two walls: latency, then quota", caption=caption, table=walls)
+
+# %% [markdown] id="walls-after"
+# Left of the crossing, more at once is faster; right of it, the quota decides. Bedrock also has a quota of tokens, and reserves a call's
+# whole `maxTokens` when it starts (AWS documentation on quotas and token burndown), which is why this course keeps that number small.
+
+# %% [markdown] id="ex5-header"
+# ### Exercise 5 · 4 minutes · stretch · Every request accounted for
+#
+# Every ticket left a row. What about the requests? `log`, from the patient run, has an entry for every call, with `attempts` and `ok` (was it answered in the end?), like
 # `{"attempts": 3, "ok": True, "usd": 0.0001}`.
 #
 # Write `account(calls)`. It returns three numbers: requests **sent**, requests **answered**, requests **refused**. The service counted
@@ -607,7 +643,7 @@ print(f"  USD charged        {'agree' if abs(usd - theirs['usd']) < 1e-9 else 'd
 print(f"The rows say         {sum(row.get('cost', 0.0) for row in written):.4f} USD.")
 
 # %% [markdown] id="compare"
-# ## How the library does it
+# ### How the library does it
 #
 # `workshop_lib.bulk.triage`, which you called first, is this:
 
@@ -618,19 +654,11 @@ print(inspect.getsource(triage))
 
 # %% [markdown] id="compare-read"
 # You know every part. `run` is your `in_parallel`, `walk` the cascade, `rows` your `lines`, and the gateway behind `ask` holds the retry
-# loop. Two things `run` does that a plain pool does not: its threads *pull* tickets when they are free, so a million tickets never stand in
-# memory at once, and it stops when the reader goes away. The second is the last exercise.
-
-# %% [markdown] id="instructor-books" tags=["instructor"]
-# minutes: 2
-# section: The books
-# say: Two sets of books, ours and theirs, and they agree. If they ever differ, somebody retries behind your back, mostly the SDK.
-# show: The four lines that agree, then the source of triage.
-# ask: boto3 retries on its own unless you switch it off. What would that do to requests sent?
-# cut: Leave out the comparison with the library; it is there to read at home.
+# loop. `run` does two things that a plain pool does not. Its threads *pull* tickets when they are free, so a million tickets never stand in
+# memory at once. And it stops when the reader goes away, which is the next exercise.
 
 # %% [markdown] id="leave"
-# ## When nobody reads on
+# ### When nobody reads on
 #
 # A browser tab is closed, a budget is used up. The reader calls `close()` on the generator, and should not pay for tickets that nobody
 # will see. Does `in_parallel` stop?
@@ -657,7 +685,7 @@ count = asked_after_leaving(in_parallel)
 print(f"The reader left after 2 of {len(tickets)} tickets. in_parallel asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
 
 # %% [markdown] id="ex6-header"
-# ## Exercise 6 · 5 minutes · stretch · Stop when nobody reads on
+# ### Exercise 6 · 5 minutes · stretch · Stop when nobody reads on
 #
 # Write `stoppable(items, work, concurrency)`. It does all that `in_parallel` does. In addition, when the reader calls `close()`:
 #
@@ -690,41 +718,10 @@ stoppable = lab.check("ex6", stoppable)
 count = asked_after_leaving(stoppable)
 print(f"The reader left after 2 of {len(tickets)} tickets. stoppable asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
 
-# %% [markdown] id="takeaways"
-# ## What to remember
-#
-# - A run takes at least the longer of two times: tickets x latency / concurrency, and tickets / quota. Where the second one rules, more at
-#   once only brings more refusals.
-# - Retry what passes by itself and was not paid for: throttling, server errors, failed connections. At most three times, in one layer.
-# - Wait at random within a range that doubles, and never less than the server asked for.
-# - An error is one ticket's result. Every ticket leaves a row.
-# - Count tickets in against tickets out, and requests sent against the service's own count.
-
-# %% [markdown] id="recall"
-# ## Can you still say it?
-#
-# <details><summary>1. Why is a connect timeout retried, and a read timeout not?</summary>
-# After a read timeout the model may have worked, and each try is charged again. Without a connection nothing was sent.
-# </details>
-#
-# <details><summary>2. What does jitter change that doubling alone does not?</summary>
-# Clients that were refused together come back at different times. With doubling alone they come back together, only later.
-# </details>
-#
-# <details><summary>3. From lab 03: a ticket was escalated. Which tiers are charged, and which flag accumulates?</summary>
-# Every tier that ran is charged, not only the one whose answer counts. `review_required` holds if any tier said that a person is needed.
-# </details>
-
-# %% [markdown] id="instructor-close" tags=["instructor"]
-# minutes: 2
-# section: Close
-# say: Nothing lost, nothing paid twice, and the books agree. Now the runs are worth measuring, which is lab 05.
-# ask: The three recall questions, books closed.
-
 # %% [markdown] id="playground"
-# ## Playground
+# ### Playground
 #
-# A budget. Walk the pile until the money is gone, then leave. Change the budget, the concurrency, or the policy. How far over the budget can
+# Set a budget, walk the pile until the money is gone, then leave. Change the budget, the concurrency, or the policy. How far over the budget can
 # a run end, and what does it depend on?
 
 # %% id="playground-run"

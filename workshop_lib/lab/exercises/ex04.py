@@ -809,7 +809,7 @@ EXERCISES: tuple[Exercise, ...] = (
         id="ex5",
         title="Every request accounted for",
         minutes=4,
-        level="core",
+        level="stretch",
         objective="Count requests sent, answered and refused from a log of calls, so that they can be compared with the service's own count.",
         hints=(
             "A call that took three attempts sent three requests. Which field of the log says so?",

@@ -535,7 +535,7 @@ EXERCISES: tuple[Exercise, ...] = (
         id="ex6",
         title="Which numbers must go?",
         minutes=3,
-        level="core",
+        level="stretch",
         objective="Find the numbers on a slide that have no source, or are credited to a model that did not answer.",
         hints=(
             "Ask of each line: which replies of which model was this computed from? Could you look them up?",
