@@ -121,13 +121,15 @@ print(text_table(plan, {"by latency": 1, "with the quota": 1}))
 print(f"One after the other: {plan['by latency'][0] / 60:.1f} hours.")
 
 # %% [markdown] id="walls-explain"
-# This is arithmetic on the latencies that the models report, and no stopwatch: N tickets of L seconds each, C at a time, take N x L / C. (The
+# This is arithmetic on the latencies that the models report, not a stopwatch: N tickets of L seconds each, C at a time, take N x L / C. (The
 # sandbox itself sleeps for a small part of that, so you need not wait.)
 #
 # By latency alone, more at once is always faster. But an account may send only so many requests a second, its **quota**. Every ticket needs
 # a request to Nano, so no run is shorter than tickets / quota. Beyond that point, more at once only means that more requests are refused.
 #
-# **Change it.** Put in your own volume and quota, and run the cell again. Then build the bound that you choose.
+# **Change it.** Put in your own volume and quota, and run the cell again.
+#
+# So concurrency needs a bound. That is the first thing to build.
 
 # %% [markdown] id="instructor-walls" tags=["instructor"]
 # minutes: 2
@@ -609,8 +611,8 @@ figure(draw, title="Two walls: latency, then quota", caption=caption, table=wall
 # %% [markdown] id="ex5-header"
 # ### Exercise 5 · 4 minutes · stretch · Every request accounted for
 #
-# Every ticket left a row. What about the requests? `log`, from the patient run, has an entry for every call, with `attempts` and `ok` (was it answered in the end?), like
-# `{"attempts": 3, "ok": True, "usd": 0.0001}`.
+# Every ticket left a row. What about the requests? `log`, from the patient run, has an entry for every call, with `attempts` and `ok` (was it
+# answered in the end?), like `{"attempts": 3, "ok": True, "usd": 0.0001}`.
 #
 # Write `account(calls)`. It returns three numbers: requests **sent**, requests **answered**, requests **refused**. The service counted
 # them as well, so your numbers can be checked.
@@ -748,4 +750,4 @@ print(f"Asked: {'all tickets' if len(asked) == len(tickets) else 'fewer than all
 # ## What next
 #
 # The same route runs from a terminal: `workshop bulk`. Live, start with a low concurrency and watch the refused requests. Lab 05,
-# `05_bakeoff`, runs whole policies over the same tickets and asks the question that all this was for: did the cascade pay?
+# `05_bakeoff`, runs whole policies side by side on the test tickets and asks the question that all this was for: did the cascade pay?

@@ -322,8 +322,8 @@ print(f"which escalates {ceiling['escalation_rate']:.0%} of the tickets.")
 
 # %% [markdown] id="ex3-after"
 # 95 % of the draws lie between `from` and `to`. A gate that does worse than chance picks the wrong tickets: more often than a random choice it
-# sends on what Nano gets right, and keeps what Nano gets wrong. Remember that the published policy's list of categories was fitted on the very tickets it was praised on
-# (lab 03).
+# sends on what Nano gets right, and keeps what Nano gets wrong. Remember that the published policy's list of categories was fitted on the
+# very tickets it was praised on (lab 03).
 
 # %% [markdown] id="instructor-chance" tags=["instructor"]
 # minutes: 2
@@ -363,8 +363,8 @@ def gap_recovered(cheap, strong, cascade):
 gap_recovered = lab.check("ex4", gap_recovered)
 
 # %% [markdown] id="ex4-why" tags=["solution-only"]
-# **Why not "the cascade keeps 89 % of Sonnet's accuracy" (recorded)?** Because Nano alone keeps 87 % of it, for about an eightieth of the cost. Measured from
-# zero every arm looks close to the best one. Measured from the cheap model you see what the escalations bought.
+# **Why not "the cascade keeps 89 % of Sonnet's accuracy" (recorded)?** Because Nano alone keeps 87 % of it, for about an eightieth of the
+# cost. Measured from zero every arm looks close to the best one. Measured from the cheap model you see what the escalations bought.
 
 # %% id="ex4-use"
 recorded_table = summary(recorded)
