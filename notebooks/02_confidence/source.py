@@ -1,13 +1,13 @@
 # %% [markdown] id="title"
 # # Find out whether a model's confidence is worth anything
 #
-# You ask models how sure they are, refuse what is not a valid rating, and measure whether "sure" means "right".
+# You ask models how sure they are, refuse invalid ratings, and measure whether "sure" means "right".
 #
 # **Time:** 30 minutes alone, 30 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.03 USD on Amazon Bedrock at recorded token counts, for Nemotron Nano and Super.
+# **Cost live:** about 0.03 USD on Amazon Bedrock at recorded token counts, for Nemotron Nano and, in *Going further*, Super.
 #
-# A cascade keeps a cheap answer if the model says that it is sure. So everything rests on that number. Nobody gave it to you with a
-# guarantee, so this lab tests it.
+# A *cascade* asks a cheap model first and passes the request on, *escalates* it, to an expensive one if the cheap one is not sure. So
+# everything rests on how sure the model says it is. Nobody guarantees that number. This lab tests it.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -24,10 +24,9 @@
 # |---|---|---|
 # | the cost of a call from its usage | invalid replies are charged too | lab 01 |
 # | Python lists, `zip`, dictionaries | you write six short functions | you can read `zip(confidence, correct)` |
-# | statistics | not needed | intervals and errors are explained where they come up |
 #
-# Every number names its source. **sandbox**: stand-in models on this machine, no figures of the vendors' models. **recorded**: Amazon
-# Bedrock, 2026-08-31, 150 tickets, real models.
+# Statistics are explained where they come up. Every number names its source: **sandbox**, stand-in models on this machine, no figures of
+# the vendors' models; **recorded**, real models on Amazon Bedrock, 2026-08-31, 150 tickets.
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 1
@@ -77,7 +76,8 @@ def share(part, whole):
 # %% [markdown] id="win"
 # ## The result first
 #
-# Nano's stand-in routes the calibration tickets. With each it states a confidence from 0 to 1. Do the sure answers turn out right?
+# Nano's stand-in sorts the *calibration* tickets into categories: labelled tickets kept apart for studying a model before it is tested.
+# With each answer it states a confidence from 0 to 1. Do the sure answers turn out right?
 
 # %% id="win-figure"
 labelled = load_tickets("calibration")[:TICKETS]
@@ -86,13 +86,12 @@ tickets = routed[routed["outcome"] == "answered"]  # an invalid reply states no 
 reliability_figure(reliability(tickets["confidence"], tickets["correct"], BINS), f"Tickets, {who('nano')}: how sure, how right", HERE)
 
 # %% [markdown] id="win-read"
-# This is a **reliability diagram**. Each bar holds the answers with about the same stated confidence. Its height is the share of them
-# that was right. A bar that ends below the dashed line says more than it is worth.
+# This is a **reliability diagram**. Each bar holds the answers with about the same stated confidence. Its height is the share that was
+# right; no bar means none. A bar that ends below the dashed line claims too much.
 #
-# The black line is a 95 % interval (Wilson's): with so few answers, the true share may lie anywhere along it. A bar of three answers
-# tells you little.
+# The black line is a 95 % interval (Wilson's): the true share may well lie anywhere along it. Three answers (`n=3`) tell you little.
 #
-# *Right* means here: the same category as a person gave. Now take it apart: what was asked, what came back, what may count as an answer.
+# *Right* means here: the same category as the label. Now take it apart: what was asked, what came back, what may count as an answer.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
@@ -104,8 +103,8 @@ reliability_figure(reliability(tickets["confidence"], tickets["correct"], BINS),
 # %% [markdown] id="asking"
 # ## Asking for a number
 #
-# Questions are simpler than tickets, so begin there. The rating is not measured inside the model. You ask for it in the prompt, and the model
-# writes it down, as it writes everything else.
+# Questions are simpler than tickets, so begin there. The rating is not measured inside the model. You ask for it in the prompt, and the
+# model writes it as it writes everything else.
 
 # %% id="asking-one"
 asked = load_questions("calibration")[:LIMIT]
@@ -119,8 +118,8 @@ print(f"Ended with {reply.stop_reason}, {reply.cost.usd:.8f} USD ({reply.source}
 # %% [markdown] id="gallery"
 # ## What may come back
 #
-# The prompt says "JSON only" and "1 to 5". A prompt is a wish. Here are replies of the kinds that models write, made up for this lab. Which
-# of them would you let through? Decide for each line before you go on.
+# The prompt says "JSON only" and "1 to 5", and models do not always comply. Here are replies of the kinds that models write, made up for
+# this lab. Which of them would you let through? Decide for each line before you go on.
 
 # %% id="gallery-list"
 GALLERY = {
@@ -137,14 +136,20 @@ GALLERY = {
 for name, text in GALLERY.items():
     print(f"{name:12} {text}")
 
+# %% [markdown] id="instructor-validate" tags=["instructor"]
+# minutes: 1
+# section: What may come back
+# say: The tempting mistake is to be helpful. Clamping 6 to 5 looks kind, and it turns garbage into "certain".
+# ask: (To unlock Exercise 1) Which is shorter to write down, everything that is wrong, or the five values that are right?
+# ask: (To unlock Exercise 2) You order five pizzas, two arrive burnt, all are on the bill. What did one pizza you could eat cost?
+# cut: Go through the gallery by show of hands, then run the solution.
+
 # %% [markdown] id="ex1-header"
 # ## Exercise 1 · 5 minutes · core · A strict validator
 #
 # Write `valid_answer(text)`. If the text is **one JSON object and nothing else**, with an `answer` and a `confidence` of 1, 2, 3, 4 or 5,
 # return the object as a dictionary. Else return `None`. It must not raise, whatever the model wrote, and it must not repair anything.
-#
-# Stuck? Run `lab.hint("ex1")` in a new cell, more than once if needed. A wrong answer does not stop you: the check says what is wrong and
-# hands you the reference to go on with.
+# Stuck? `lab.hint("ex1")` helps, here and in every exercise.
 
 # %% id="ex1" tags=["exercise"]
 def valid_answer(text):
@@ -156,9 +161,8 @@ def valid_answer(text):
         return None
     if not isinstance(fields, dict) or "answer" not in fields:
         return None
-    if fields.get("confidence") not in (1, 2, 3, 4, 5):
-        return None
-    return fields
+    rating = fields.get("confidence")
+    return fields if type(rating) is int and 1 <= rating <= 5 else None
     # </solution>
 
 # %% id="ex1-check"
@@ -167,30 +171,7 @@ valid_answer = lab.check("ex1", valid_answer)
 # %% [markdown] id="ex1-why" tags=["solution-only"]
 # **Why not repair it: 6 becomes 5, a missing rating becomes 3?** Because the cascade then acts on a number that you made up. A refused reply
 # costs one escalation; an invented rating can keep a wrong answer. **Why not take the first object?** The reply says two things, and you cannot
-# know which one it means.
-
-# %% [markdown] id="library"
-# Yours and the library's, side by side. The library, `QUESTIONS.parse`, first looks for an object, also inside prose or a code fence, and then
-# checks its fields with pydantic.
-
-# %% id="library-compare"
-def library_answer(text):
-    try:
-        return QUESTIONS.parse(first, replace(reply, text=text)).model_dump()
-    except InvalidAnswer:
-        return None
-
-
-rows = [{"reply": name, "yours": valid_answer(text), "library": library_answer(text)} for name, text in GALLERY.items()]
-for row in rows:
-    verdicts = ["refused" if row[whose] is None else f"{row[whose]['answer']}, {row[whose]['confidence']}" for whose in ("yours", "library")]
-    print(f"{row['reply']:12} yours: {verdicts[0]:12} library: {verdicts[1]}")
-differ = [row["reply"] for row in rows if (row["yours"] is None) != (row["library"] is None)]
-print("They differ on:", ", ".join(differ) or "nothing")
-
-# %% [markdown] id="library-read"
-# Be strict about the **fields**: there a wrong value does harm. About the **envelope** you may choose. Tolerance saves replies of models that
-# like to chat. Strictness refuses a reply that can be read in two ways. Whichever you choose, count what you refuse.
+# know which one it means. **Why ask for the type?** Python says `True == 1`, so without it the rating `true` would pass as a 1.
 
 # %% id="questions-run"
 traces = run_arm(QUESTIONS, [entry.question for entry in asked], single("nano"), lab.ask)
@@ -201,13 +182,6 @@ refused = [reply.text for reply, (_, answer) in zip(replies, pairs) if answer is
 print(f"Valid by your rule: {share(len(pairs) - len(refused), len(pairs))} ({HERE})")
 for text in refused[:3]:
     print("refused:", text)
-
-# %% [markdown] id="instructor-validate" tags=["instructor"]
-# minutes: 1
-# section: What may come back
-# say: The tempting mistake is to be helpful. Clamping 6 to 5 looks kind, and it turns garbage into "certain".
-# ask: (To unlock Exercise 1) Which is shorter to write down, everything that is wrong, or the five values that are right?
-# cut: Go through the gallery by show of hands, then run the solution.
 
 # %% [markdown] id="ex2-header"
 # ## Exercise 2 · 3 minutes · core · Charge the invalid reply
@@ -231,10 +205,15 @@ usd_per_answer = lab.check("ex2", usd_per_answer)
 # **Why not the mean cost of the valid replies?** Then a model that fails on every second reply looks as cheap as one that never fails.
 # **Why `math.inf` and not 0?** A price of 0 would win every comparison.
 
+# %% id="ex2-use"
+valid_only = [(usd, answer) for usd, answer in pairs if answer is not None]
+print(f"{len(pairs)} questions: {usd_per_answer(pairs):.8f} USD a valid answer; {usd_per_answer(valid_only):.8f} if you forget the refused. ({HERE})")
+
 # %% [markdown] id="five"
 # ## Is a 5 worth more than a 3?
 #
-# Now the question of this lab. Take the answers that the library finds valid, and grade them.
+# Now the question of this lab. Grade the answers that the library's validator accepts; it works like yours, but also finds an object
+# inside prose.
 #
 # **Predict.** Of the answers that rate themselves 5 ("certain"), what percentage is right? Write a number over the dots.
 
@@ -258,7 +237,16 @@ print(f"Of the answers rated {top['confidence']:.0f}: {share(int(top['right']), 
 
 # %% [markdown] id="scale"
 # To compare a rating with a share, both need one scale. The prompt says 5 is certain and 1 is no idea, so read 5 as 1.0, 1 as 0.0, and the
-# rest evenly between: `(c - 1) / 4`. This mapping is **our choice**. You will change it soon.
+# rest evenly between: `(c - 1) / 4`. This mapping is **our choice**.
+
+# %% [markdown] id="instructor-reliability" tags=["instructor"]
+# minutes: 2
+# section: Is a 5 worth more than a 3?
+# say: Read one row aloud as a bet. "It said this, and it won that often."
+# show: The table. After Exercise 3, the same numbers as a figure.
+# ask: (To unlock Exercise 3) Draw five boxes on the board. Into which box goes 1.0? And what do you write under an empty box?
+# ask: (To unlock Exercise 4) One thermometer shows 5 degrees too much, another 5 too little. Is their mean error zero?
+# cut: Skip the figure; the table holds the same numbers.
 
 # %% [markdown] id="ex3-header"
 # ## Exercise 3 · 5 minutes · core · Reliability bins
@@ -299,18 +287,7 @@ print(text_table(pd.DataFrame(rows, columns=["answers", "mean_confidence", "shar
 theirs = [(row.n, row.mean_confidence, row.accuracy) for row in reliability(stated, right, 5)]
 same = len(rows) == len(theirs) and all(math.isclose(a, b) for mine, row in zip(rows, theirs) for a, b in zip(mine, row))
 print(f"{'The same' if same else 'Not the same'} as the library's table. ({HERE})")
-
-# %% id="questions-figure"
 reliability_figure(reliability(stated, right, 5), f"Questions, {who('nano')}: how sure, how right", HERE)
-
-# %% [markdown] id="instructor-reliability" tags=["instructor"]
-# minutes: 2
-# section: Is a 5 worth more than a 3?
-# ask: (To unlock Exercise 2) You order five pizzas, two arrive burnt, all are on the bill. What did one pizza you could eat cost?
-# say: Read one row aloud as a bet. "It said this, and it won that often."
-# show: The table first, then the same numbers as a figure.
-# ask: (To unlock Exercise 3) Draw five boxes on the board. Into which box goes 1.0? And what do you write under an empty box?
-# cut: Skip the figure; the table holds the same numbers.
 
 # %% [markdown] id="ex4-header"
 # ## Exercise 4 · 3 minutes · core · Calibration error by hand
@@ -344,11 +321,11 @@ verdict = "too much" if claimed > truly else "too little" if claimed < truly els
 print(f"Mean confidence {claimed:.2f}, share right {truly:.2f}: on average it says {verdict}. ({HERE})")
 
 # %% [markdown] id="ranking"
-# ## Two different virtues
+# ## Calibration and order
 #
 # **Change it.** In the next cell `mine` maps the ratings 1 to 5 to five numbers. Put your own reading of "fairly sure" there.
 #
-# And there is a second number. Pick a right and a wrong answer at random: how often is the right one the surer of the two? Ties count half.
+# There is a second number. Pick a right and a wrong answer at random: how often is the right one the surer of the two? Ties count half.
 # That is the **AUROC**. 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
 
 # %% id="ranking-mappings"
@@ -362,16 +339,15 @@ for name, mapping in MAPPINGS.items():
     print(f"{name:12}  ECE {ece(values, right, 5):.3f}  AUROC {auroc(values, right):.3f}  ({HERE})")
 
 # %% [markdown] id="ranking-read"
-# The ECE follows the mapping. It measures what the number *says*, and you can repair that afterwards: recalibrate. The AUROC stays as it
-# is under any mapping that rises with the rating. It measures the *order*, and no mapping repairs a wrong order.
+# The ECE follows the mapping: it measures what the number *says*, and another mapping can repair that (*recalibration*). The AUROC is the
+# same under any mapping that rises with the rating: it measures the *order*, and such a mapping cannot repair it.
 #
-# A cascade needs the order. It asks one thing: are the errors among the unsure?
+# A cascade needs the order. It asks: are the errors among the unsure?
 
 # %% [markdown] id="instructor-ranking" tags=["instructor"]
 # minutes: 1
-# section: Two different virtues
+# section: Calibration and order
 # say: A clock that is ten minutes fast is badly calibrated and still useful. A clock with random hands is not.
-# ask: (To unlock Exercise 4) One thermometer shows 5 degrees too much, another 5 too little. Is their mean error zero?
 # ask: Which of the two numbers can you mend without touching the model?
 # cut: Skip the mappings, say the sentence about the clock, and go on to the recorded models.
 
@@ -393,20 +369,20 @@ signals = [
 ]
 print(text_table(pd.DataFrame(signals)))
 both = tickets["correct"] & (tickets["priority"] == tickets["gold_priority"])
-print(f"\nLeft out, no valid answer: questions {len(graded) - len(questions)}, tickets {len(routed) - len(tickets)}")
-print(f"Right by category: {share(int(tickets['correct'].sum()), len(tickets))}; by category and priority: {share(int(both.sum()), len(tickets))}")
+print(f"\nLeft out, no valid answer: questions {len(graded) - len(questions)}, tickets {len(routed) - len(tickets)} ({HERE})")
+print(f"Right by category: {share(int(tickets['correct'].sum()), len(tickets))}; by category and priority: {share(int(both.sum()), len(tickets))} ({HERE})")
 
 # %% [markdown] id="tickets-read"
-# The last line matters. The prompt asks how likely category **and** priority are both right. We grade the category alone, which is the milder
-# exam. Whoever reports a calibration must say what counted as right.
+# Read the last line. The prompt asks how likely category **and** priority are both right. We grade the category alone, which is easier.
+# Whoever reports a calibration must say what counted as right.
 #
-# In the sandbox these are stand-ins. They show you how to measure. For an answer you need replies of real models.
+# Stand-ins show you how to measure. For an answer you need replies of real models.
 
 # %% [markdown] id="real"
 # ## What the real models said
 #
 # The recording holds what Nemotron Nano and Claude Sonnet answered to 150 tickets on Amazon Bedrock on 2026-08-31, with labels that people
-# reviewed. A usual rule says: escalate below 0.7.
+# reviewed. Right means again: the same category. The policy documented with the recording escalates below 0.7.
 #
 # **Predict.** How many percent of Nano's errors lie below 0.7? Write a number over the dots.
 
@@ -427,8 +403,6 @@ usual = values.sort_values("answers").iloc[-1]
 print(told(my_guess_caught))
 print(f"Errors: {errors} of {len(nano)}. Below 0.7: {int((low & ~nano['correct']).sum())} of them, and {int(low.sum())} answers at all.")
 print(f"It says {usual['confidence']:.2f} to {usual['answers']:.0f} of {len(nano)} tickets, and {usual['wrong']:.0f} of those are wrong.")
-
-# %% id="real-figure"
 reliability_figure(reliability(nano["confidence"], nano["correct"], 10), "Tickets, Nemotron Nano: how sure, how right", "recorded")
 
 # %% id="real-signal"
@@ -439,21 +413,22 @@ compared = pd.DataFrame(signals)
 print(text_table(compared))
 print()
 calibrated, ordered = compared.loc[1:2, "ece"].idxmin(), compared.loc[1:2, "auroc"].idxmax()
-print("Of the second and third row, the smaller calibration error has:", compared.loc[calibrated, "what"])
-print("and the better order (AUROC):", compared.loc[ordered, "what"])
+print("Row 2 against row 3, smaller calibration error:", compared.loc[calibrated, "what"])
+print("Row 2 against row 3, better order (AUROC):     ", compared.loc[ordered, "what"])
 worth = compared.loc[2, "auroc"]
 print(f"Recorded Nano, {worth:.2f}: of a right and a wrong answer, the {'wrong' if worth < 0.5 else 'right'} one is more often the surer.")
 
 # %% [markdown] id="real-read"
-# A small calibration error says little if nearly all answers state the same value: any constant near the share right would score well.
-# Only the order tells what a threshold can do, and a mean confidence shows neither.
+# A small calibration error says little if nearly all answers state the same value: a constant near the share right scores well, and parts
+# nothing. What a threshold can do depends on the order alone, and a mean confidence does not show it.
 
 # %% [markdown] id="instructor-real" tags=["instructor"]
 # minutes: 2
 # section: What the real models said
 # say: Everybody writes down a guess before the next cell runs. Then read out the line about 0.7 and wait.
 # show: The six values, then the last column but one of the comparison, auroc.
-# ask: Your dashboard says "mean confidence 0.94". What do you know now? (How the model talks.)
+# ask: Your dashboard says "mean confidence 0.94". What do you know now? (Only how the model talks.)
+# ask: (To unlock Exercise 5) I escalate all 150 tickets. How many errors do I catch, and why is that not clever?
 
 # %% [markdown] id="ex5-header"
 # ## Exercise 5 · 3 minutes · core · What a threshold catches
@@ -477,8 +452,8 @@ at_threshold = lab.check("ex5", at_threshold)
 # an answer exactly at the threshold. Where a model uses few values, `<=` can move most of its answers at once.
 
 # %% [markdown] id="sweep"
-# **Change it.** Put other numbers in place of `THRESHOLD`. Then read the table: every threshold that makes a difference on the recorded
-# tickets. `by_chance` is what the same number of escalations catches if you pick them blindly.
+# **Change it.** Put other numbers in place of `THRESHOLD`. Then read the table: a row for each value that the recorded Nano states, and a
+# last one above all of them. `by_chance` is what as many escalations catch on average if you pick them blindly.
 
 # %% id="sweep-one"
 threshold = THRESHOLD
@@ -523,28 +498,14 @@ figure(draw, title="What a threshold buys", caption=caption)
 
 # %% [markdown] id="sweep-read"
 # Read the curves from left to right: you raise the threshold and pay with escalations. A useful signal runs well above the
-# dashed line. A curve along it means that you may as well throw dice. A curve below it means that the dice are better.
-#
-# The recorded errors are not spread out, either. The next cell counts the scenarios that they come from.
-
-# %% id="sweep-families"
-by_family = (~nano["correct"]).groupby(nano["family"]).agg(["sum", "size"]).sort_values("sum", ascending=False)
-worst = by_family.head(2)
-print(f"{worst['sum'].sum()} of {errors} errors come from {len(worst)} of {len(by_family)} scenarios (recorded):")
-for family, row in worst.iterrows():
-    arm = nano[nano["family"] == family]
-    print(f"  {family}: {row['sum']} of {row['size']} wrong, stated confidence {arm['confidence'].min():.2f} to {arm['confidence'].max():.2f}")
-
-# %% [markdown] id="sweep-families-read"
-# So the recording is 150 tickets but far fewer independent cases. Another mix of scenarios could give another curve. It proves that such a
-# model exists and was measured; it does not prove that every small model is like it. Measure your own, on your own tickets.
+# dashed line. Along it you may as well throw dice, below it dice are better. The recorded Sonnet made nine errors, all stated at 0.92, so
+# its curve rises in one step.
 
 # %% [markdown] id="instructor-threshold" tags=["instructor"]
 # minutes: 1
 # section: What a threshold catches
 # say: The dashed line is a gate that costs nothing to build. Any gate you pay for has to beat it.
 # show: The figure, one curve after the other.
-# ask: (To unlock Exercise 5) I escalate all 150 tickets. How many errors do I catch, and why is that not clever?
 
 # %% [markdown] id="takeaways"
 # ## What to remember
@@ -552,8 +513,8 @@ for family, row in worst.iterrows():
 # - A confidence is text that the model wrote. Validate it strictly, and never invent or repair it.
 # - Invalid replies are charged. Count cost per valid answer.
 # - Calibration asks whether 0.9 means 0.9; a mapping can mend that. Ranking asks whether errors are the unsure ones; a threshold lives on it.
-# - On the recorded tickets Nano's errors were at least as sure as its right answers, and a threshold of 0.7 never fired.
-# - Compare a threshold with chance, and report it on tickets it was not picked on.
+# - On the recorded tickets Nano's errors were on average as sure as its right answers, and a threshold of 0.7 never fired.
+# - Compare a threshold with chance, and report it on tickets it was not picked on (*Going further* shows why).
 
 # %% [markdown] id="recall"
 # ## Can you still say it?
@@ -580,6 +541,31 @@ for family, row in worst.iterrows():
 # ## Going further
 #
 # This part is not counted in the minutes. Take it now, tomorrow, or not at all.
+
+# %% [markdown] id="library"
+# ### What the library lets through
+#
+# Your validator and the library's, side by side. The library, `QUESTIONS.parse`, first looks for an object, also inside prose or a code fence, and then
+# checks its fields with pydantic.
+
+# %% id="library-compare"
+def library_answer(text):
+    try:
+        return QUESTIONS.parse(first, replace(reply, text=text)).model_dump()
+    except InvalidAnswer:
+        return None
+
+
+rows = [{"reply": name, "yours": valid_answer(text), "library": library_answer(text)} for name, text in GALLERY.items()]
+for row in rows:
+    verdicts = ["refused" if row[whose] is None else f"{row[whose]['answer']}, {row[whose]['confidence']}" for whose in ("yours", "library")]
+    print(f"{row['reply']:12} yours: {verdicts[0]:12} library: {verdicts[1]}")
+differ = [row["reply"] for row in rows if (row["yours"] is None) != (row["library"] is None)]
+print("They differ on:", ", ".join(differ) or "nothing")
+
+# %% [markdown] id="library-read"
+# Be strict about the **fields**: there a wrong value does harm. About the **envelope** you may choose. Tolerance saves replies of models that
+# like to chat, and the library still refuses two objects that differ. Whichever you choose, count what you refuse.
 
 # %% [markdown] id="cut"
 # ### Fewer output tokens, fewer answers
@@ -619,15 +605,33 @@ for max_tokens in (300, 40):
 needed = recorded()["nano_output_tokens"]
 print(f"Nano's {len(needed)} decisions took {needed.min()} to {needed.max()} output tokens; {(needed <= 40).sum()} would fit into 40. (recorded)")
 
+# %% [markdown] id="scenarios"
+# ### Where the recorded errors come from
+#
+# The recorded errors are not spread out. The next cell counts the scenarios that they come from.
+
+# %% id="sweep-families"
+by_family = (~nano["correct"]).groupby(nano["family"]).agg(["sum", "size"]).sort_values("sum", ascending=False)
+worst = by_family.head(2)
+print(f"{worst['sum'].sum()} of {errors} errors come from {len(worst)} of {len(by_family)} scenarios (recorded):")
+for family, row in worst.iterrows():
+    arm = nano[nano["family"] == family]
+    print(f"  {family}: {row['sum']} of {row['size']} wrong, stated confidence {arm['confidence'].min():.2f} to {arm['confidence'].max():.2f}")
+
+# %% [markdown] id="sweep-families-read"
+# So the recording holds 150 tickets but far fewer independent cases, and another mix of scenarios could give another curve. It shows that
+# a model can behave like this, not that every small model does. Measure your own, on your own tickets.
+
 # %% [markdown] id="small-models"
 # ### Do other small models do better?
 #
 # While this course was written (2026-11), three small open-weight instruct models of 135 million to 1.5 billion parameters ran on one
-# machine, on 24 tickets and 24 questions. Source: the authors' own run, too small for more than a hint.
+# machine, on 24 tickets and 24 questions. Source: the authors' own run, not stored in this repository and too small for more than a hint.
 #
 # - The AUROC of the stated confidence was 0.37, 0.50 and 0.67, from the smallest to the largest.
 # - Each used one or two values of the scale.
-# - The **log-probability** of the answer's label parted right from wrong better: AUROC 0.84 and 0.94.
+# - The **log-probability** that the model gave to the category's name, a number that it computes and does not write, parted right from
+#   wrong better: AUROC 0.84 and 0.94 in two measurements.
 
 # %% [markdown] id="small-models-gates"
 # Log-probabilities need an endpoint that returns them. Bedrock's Converse has no field for them. Other gates: ask several times and compare,
@@ -651,8 +655,8 @@ def pick_threshold(confidence, correct, candidates, share):
 pick_threshold = lab.check("ex6", pick_threshold)
 
 # %% [markdown] id="ex6-why" tags=["solution-only"]
-# **Why not the threshold that escalates half of the answers?** You pay for answers and want errors; only a gate no better than dice makes the
-# two the same. **Why not the highest that is enough?** It escalates most. Below the lowest you catch too little, above it you pay for nothing
+# **Why not the threshold that escalates half of the answers?** You want half of the errors. Half of the answers holds half of the errors
+# only if the gate is no better than dice. **Why not the highest that is enough?** It escalates most. Below the lowest you catch too little, above it you pay for nothing
 # you asked for.
 
 # %% [markdown] id="half"
@@ -674,16 +678,16 @@ mended = int((~nano["correct"] & sonnet["correct"])[up].sum())
 bill = nano["cost_usd"].sum() + sonnet["cost_usd"][up].sum()
 print(told(my_guess_escalated))
 print(f"Threshold {cut:.2f} escalates {share(escalated, len(nano))} and catches {share(caught, errors)} errors. (recorded)")
-print(f"Sonnet is right on {mended} of the {caught}: an error caught is not yet an error mended.")
-print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['cost_usd'].sum():.2f} USD.")
+print(f"Sonnet is right on {mended} of the {caught}: an error caught is not yet an error mended. (recorded)")
+print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['cost_usd'].sum():.2f} USD. (recorded)")
 
 # %% [markdown] id="honest"
 # ### Is that number honest?
 #
 # No. The threshold was picked on the very tickets it is counted on. It catches at least half there **because** you picked it so. The
-# question is what it catches on tickets that it has not seen.
+# question is what it catches on tickets that were not there when you picked.
 #
-# So split the tickets in two by scenario, so that near-duplicates stay together. Pick on one half and measure on the other, both ways round.
+# Split the tickets in two by scenario, so that near-duplicates stay together. Pick on one half and measure on the other, both ways round.
 
 # %% id="honest-run"
 def halves(arm):

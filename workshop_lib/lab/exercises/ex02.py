@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from workshop_lib.lab.checking import NotYet, calling, close, number, shown
+from workshop_lib.lab.checking import NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 
 Fields = dict[str, Any]
@@ -23,9 +23,8 @@ def valid_answer(text: str) -> Fields | None:
         return None
     if not isinstance(fields, dict) or "answer" not in fields:
         return None
-    if fields.get("confidence") not in (1, 2, 3, 4, 5):
-        return None
-    return fields
+    rating = fields.get("confidence")
+    return fields if type(rating) is int and 1 <= rating <= 5 else None
 
 
 _GOOD = tuple(json.dumps({"answer": "Uranus", "confidence": rating}) for rating in (4, 1, 5))
@@ -33,6 +32,8 @@ _BAD: tuple[tuple[str, str], ...] = (
     ('{"answer": "Uranus", "confidence": 0}', "it accepts confidence 0: the scale begins at 1"),
     ('{"answer": "Uranus", "confidence": 6}', "it accepts confidence 6: the scale ends at 5"),
     ('{"answer": "Uranus", "confidence": "high"}', 'it accepts the confidence "high", which is no number on the scale'),
+    ('{"answer": "Uranus", "confidence": "4"}', 'it accepts the confidence "4", which is a text and not a number; int(...) turns one into the other'),
+    ('{"answer": "Uranus", "confidence": 4.5}', "it accepts 4.5, which lies between two ratings; only 1, 2, 3, 4 and 5 are on the scale"),
     ('{"answer": "Uranus", "confidence": null}', "it accepts null as a confidence, which is no number on the scale"),
     ('{"answer": "Uranus"}', "it accepts a reply without a confidence: a default invents a rating that the model never gave"),
     ('{"confidence": 5}', "it accepts a reply without an answer, so the rating is about nothing"),
@@ -151,6 +152,22 @@ def _raises_on_a_word(text: str) -> Fields | None:
     return fields if 1 <= int(fields["confidence"]) <= 5 else None
 
 
+def _rounds_with_int(text: str) -> Fields | None:
+    try:
+        fields: Fields = json.loads(text)
+        return fields if "answer" in fields and 1 <= int(fields["confidence"]) <= 5 else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _between_ratings(text: str) -> Fields | None:
+    try:
+        fields: Fields = json.loads(text)
+        return fields if "answer" in fields and 1 <= fields["confidence"] <= 5 else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 # Exercise 2
 
 
@@ -172,9 +189,11 @@ def _check_usd_per_answer(answer: Any) -> str | None:
         return _per_answer_mistake(got, want)
     nothing = [(0.0001, None), (0.0002, None)]
     try:
-        hopeless = number(calling(answer, nothing, none_ok=True), "its result when no reply is valid")
+        hopeless = calling(answer, nothing, none_ok=True)
     except NotYet as error:
         return f"{error} when no reply is valid; then the money bought nothing, and the price of an answer is math.inf"
+    if not isinstance(hopeless, int | float) or math.isnan(hopeless):
+        return f"it returned {shown(hopeless, 40)} when no reply is valid, which no price can be compared with; the price of an answer is then math.inf"
     if hopeless != math.inf:
         return f"it returned {hopeless:.8g} when no reply is valid, as if answers were cheap; the price of an answer is then math.inf"
     return None
@@ -182,10 +201,13 @@ def _check_usd_per_answer(answer: Any) -> str | None:
 
 def _per_answer_mistake(got: float, want: float) -> str:
     spent, kept = sum(usd for usd, _ in _CHARGED), [usd for usd, answer in _CHARGED if answer is not None]
+    refused = len(_CHARGED) - len(kept)
     mistakes = (
         (sum(kept) / len(kept), "the invalid replies are left out of the bill; their tokens were used, so they are charged"),
         (spent / len(_CHARGED), "it divides by all replies; only the valid ones are answers"),
         (sum(kept) / len(_CHARGED), "it leaves the invalid replies out of the bill and divides by all replies; it is the other way round"),
+        (spent / refused, "it divides by the invalid replies; divide by the valid ones, which have an answer"),
+        ((spent - sum(kept)) / len(kept), "only the invalid replies are on the bill; every reply is charged, the valid ones too"),
         (spent, "that is the whole bill; divide it by the number of valid answers"),
         (1 / want, "it is upside down: answers per USD, not USD per answer"),
     )
@@ -210,6 +232,14 @@ def _whole_bill(replies: Sequence[Charged]) -> float:
 
 def _divides_by_zero(replies: Sequence[Charged]) -> float:
     return sum(usd for usd, _ in replies) / sum(answer is not None for _, answer in replies)
+
+
+def _over_invalid(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies) / sum(answer is None for _, answer in replies)
+
+
+def _none_if_none(replies: Sequence[Charged]) -> float | None:
+    return usd_per_answer(replies) if any(answer is not None for _, answer in replies) else None
 
 
 def _zero_if_none(replies: Sequence[Charged]) -> float:
@@ -286,6 +316,10 @@ def _rows_problem(got: Sequence[Sequence[float]], want: Sequence[Row], pairs: Se
         return "the first number is a share of all answers; give the number of answers in the bin"
     if _same_rows([(row[0], row[1], row[2] * row[0]) for row in want], got):
         return "the third number is how many were right; divide it by the answers in the bin"
+    if _same_rows([(row[0], row[1], 1 - row[2]) for row in want], got):
+        return "the third number is the share that was wrong; give the share that was right"
+    if len(got) == len(want) and all(abs(a - b) < 0.006 for mine, row in zip(got, want, strict=True) for a, b in zip(mine, row, strict=True)):
+        return "its rows look rounded: round when you print, not when you compute"
     middles = [(math.ceil(row[1] * bins) - 0.5) / bins for row in want]
     if _same_rows([(row[0], middle, row[2]) for row, middle in zip(want, middles, strict=True)], got):
         return "the second number is the middle of the bin; answers need not lie in the middle, so take the mean of what they stated"
@@ -350,7 +384,7 @@ def calibration_error(rows: Sequence[Row]) -> float:
     return sum(n * abs(right - claimed) for n, claimed, right in rows) / total
 
 
-_TABLE: tuple[Row, ...] = ((10, 0.3, 0.5), (30, 0.7, 0.6), (60, 0.9, 0.65))
+_TABLE: tuple[Row, ...] = ((10, 0.3, 0.5), (30, 0.7, 0.6), (55, 0.9, 0.65))
 
 
 def _check_calibration_error(answer: Any) -> str | None:
@@ -367,13 +401,13 @@ def _check_calibration_error(answer: Any) -> str | None:
         (max(map(abs, gaps)), "that is the largest gap alone; every bin has a part in it"),
         (sum(map(abs, gaps)), "it adds the gaps without weights; weigh each by its number of answers"),
         (sum(n * gap * gap for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total, "it squares the gaps; take their size"),
+        (math.sqrt(sum(n * gap * gap for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total), "it squares the gaps and takes the root; take their size"),
+        (want * total / len(_TABLE), "it divides by the number of rows; each gap is weighed by answers, so divide by all answers"),
         (100 * want, "it is a percentage; give a number from 0 to 1"),
     )
-    for value, says in mistakes:
-        if close(got, value):
-            return says
-    if not close(got, want):
-        return f"the rows {list(_TABLE)} give {want:.6g} and not {got:.6g}"
+    wrong = diagnosed(got, want, mistakes, f"the table {list(_TABLE)}")
+    if wrong:
+        return wrong
     once = number(calling(answer, [(4, 1.0, 0.25)]), "its result")
     return None if close(once, 0.75) else f"the single row (4, 1.0, 0.25) gives 0.75 and not {once:.6g}"
 
@@ -398,6 +432,14 @@ def _largest_gap(rows: Sequence[Row]) -> float:
     return max(abs(right - claimed) for _, claimed, right in rows)
 
 
+def _over_rows(rows: Sequence[Row]) -> float:
+    return _not_normalised(rows) / len(rows)
+
+
+def _rounded_error(rows: Sequence[Row]) -> float:
+    return round(calibration_error(rows), 3)
+
+
 # Exercise 5
 
 
@@ -407,8 +449,8 @@ def at_threshold(confidence: Sequence[float], correct: Sequence[bool], threshold
     return sum(not right for right in below), len(below)
 
 
-_SAID = (0.95, 0.6, 0.7, 0.4, 0.95, 0.65, 0.8, 0.7, 0.5, 0.55, 0.9)
-_TRUE = (False, False, True, True, True, False, True, False, False, False, False)
+_SAID = (0.95, 0.6, 0.7, 0.4, 0.95, 0.65, 0.8, 0.7, 0.5, 0.55, 0.9, 0.62)
+_TRUE = (False, False, True, True, True, False, True, False, False, False, False, True)
 _CUT = 0.7
 
 
@@ -418,8 +460,11 @@ def _check_at_threshold(answer: Any) -> str | None:
     pairs = list(zip(_SAID, _TRUE, strict=True))
     errors, below = sum(not right for right in _TRUE), [pair for pair in pairs if pair[0] < _CUT]
     upto, above = [pair for pair in pairs if pair[0] <= _CUT], [pair for pair in pairs if pair[0] >= _CUT]
+    beyond = [pair for pair in pairs if pair[0] > _CUT]
     mistakes = (
         ((_wrong_ones(upto), len(upto)), "an answer exactly at the threshold is kept: escalate below it, with < and not <="),
+        ((_wrong_ones(upto), len(below)), "it counts errors with <= and escalations with <; an answer exactly at the threshold is kept in both"),
+        ((_wrong_ones(beyond), len(beyond)), "it is upside down: low confidence escalates, not high"),
         ((_wrong_ones(above), len(above)), "it is upside down: low confidence escalates, not high"),
         ((len(below), len(below)), "it counts right answers as caught; only a wrong answer below the threshold is an error caught"),
         ((len(below) - caught, escalated), "it counts the right answers among the escalated; caught are the wrong ones"),
@@ -427,6 +472,8 @@ def _check_at_threshold(answer: Any) -> str | None:
         ((escalated, caught), "the two numbers are swapped: errors caught first, then escalations"),
         ((errors - caught, escalated), "these are the errors that slip through; count those below the threshold"),
         ((caught / errors, escalated / len(_SAID)), "these are shares; give the two counts"),
+        ((caught / errors, escalated), "the first number is a share; give the two counts"),
+        ((caught / escalated, escalated), "the first number is a share; give the two counts"),
     )
     for value, says in mistakes:
         if _same_pair(got, value):
@@ -507,8 +554,8 @@ def _check_pick_threshold(answer: Any) -> str | None:
         (0.9, "it wants more than half; exactly half is enough, and here 3 of the 6 errors lie below 0.8"),
         (0.5, "it takes the share among the escalated answers; the question is how many of all errors are caught"),
         (0.6, "only 2 of the 6 errors lie below 0.6: count the errors caught, not the answers escalated, and an answer exactly at the threshold is kept"),
-        (1.01, "it takes the highest candidate that is enough; each step up escalates more answers, so take the lowest"),
-        (3.0, "that is the number of errors caught; return the threshold that catches them"),
+        (1.01, "it takes the candidate that escalates everything; take the lowest one that is enough, and a share of the errors, not of the answers"),
+        (3.0, "3 is a count or a position; return the candidate itself"),
     )
     if not close(got, want):
         for value, says in mistakes:
@@ -565,6 +612,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("a default for a missing confidence", _default_confidence, "a default invents a rating"),
             Wrong("an answer is not needed", _answer_not_needed, "without an answer"),
             Wrong("takes the first of two objects", _first_object, "picks one of two objects"),
+            Wrong("int() makes it fit", _rounds_with_int, "a text and not a number"),
+            Wrong("a range instead of five values", _between_ratings, "between two ratings"),
             Wrong("raises on a cut-off reply", _raises_on_bad_json, "do not raise"),
             Wrong("raises on a word", _raises_on_a_word, "do not raise"),
         ),
@@ -586,7 +635,9 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("charges the valid only", _valid_only, "left out of the bill"),
             Wrong("divides by all replies", _over_all, "divides by all replies"),
             Wrong("returns the whole bill", _whole_bill, "the whole bill"),
+            Wrong("divides by the invalid", _over_invalid, "divides by the invalid replies"),
             Wrong("divides by zero", _divides_by_zero, "math.inf"),
+            Wrong("None if nothing is valid", _none_if_none, "no price can be compared with"),
             Wrong("nothing valid costs nothing", _zero_if_none, "as if answers were cheap"),
         ),
     ),
@@ -623,7 +674,7 @@ EXERCISES: tuple[Exercise, ...] = (
         hints=(
             "Each row has a gap: how far is the share right from the mean confidence?",
             "A row that says too much and a row that says too little are both off. Should one make up for the other?",
-            "A bin of 60 answers tells you more than a bin of 10. Weigh each gap by its answers, then divide by all answers.",
+            "A bin of 55 answers tells you more than a bin of 10. Weigh each gap by its answers, then divide by all answers.",
         ),
         reference=calibration_error,
         check=_check_calibration_error,
@@ -633,6 +684,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("takes the size of the sum", _abs_of_the_sum, "bin by bin"),
             Wrong("does not divide", _not_normalised, "grows with the sample"),
             Wrong("takes the largest gap", _largest_gap, "largest gap"),
+            Wrong("divides by the rows", _over_rows, "number of rows"),
+            Wrong("rounds", _rounded_error, "looks rounded"),
         ),
     ),
     Exercise(
@@ -675,7 +728,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("share of the escalated", _share_of_escalated, "among the escalated"),
             Wrong("share that escalates", _share_escalated, "not the answers escalated"),
             Wrong("always half", _always_half, "does not follow `share`"),
-            Wrong("takes the highest", _highest, "takes the highest"),
+            Wrong("takes the highest", _highest, "escalates everything"),
         ),
     ),
 )
