@@ -45,7 +45,7 @@ def _ticket(text: str, subject: str) -> Ticket:
 def _steps(trace: Trace[RoutingDecision]) -> list[str]:
     lines = []
     for step in trace.steps:
-        said = f"{step.answer.category} {step.answer.priority}, confidence {step.answer.confidence:g}" if step.answer else str(step.error or "no valid answer")
+        said = f"{step.answer.category} {step.answer.priority}, confidence {step.answer.confidence:g}" if step.answer else str(step.error or step.invalid or "stopped by a guardrail")
         why = f"; escalates: {', '.join(step.escalated_because)}" if step.escalated_because else ""
         lines.append(f"{step.tier}: {said}; {_usd(step.cost)}{why}")
     return lines
