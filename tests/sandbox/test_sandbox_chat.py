@@ -132,7 +132,6 @@ def test_models_are_listed_under_both_roots(chat: openai.OpenAI, sandbox: Addres
     ("change", "error", "words"),
     [
         ({"model": "meta/llama-9"}, openai.NotFoundError, "does not exist"),
-        ({"stream": True}, openai.BadRequestError, "does not stream yet"),
         ({"n": 2}, openai.BadRequestError, "'n'"),
         ({"logprobs": True}, openai.BadRequestError, "'logprobs'"),
         ({"extra_body": {"guided_json": {}}}, openai.BadRequestError, "guided_json"),

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from workshop_lib.catalog import Model
 
-StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence"]
+StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "guardrail_intervened", "malformed_model_output", "malformed_tool_use"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Completion:
-    """One reply: text, or a tool call with its arguments both as an object and as the text they were written in."""
+    """One reply: text, or a tool call with its arguments both as an object and as the text they were written in.
+
+    `source` says who answered: "stand-in", "local" (an open-weight model, `upstream_model`) or "replay".
+    """
 
     stop_reason: StopReason
     input_tokens: int
@@ -65,3 +68,26 @@ class Completion:
     tool_name: str | None = None
     tool_arguments: str = ""
     tool_input: Mapping[str, Any] = field(default_factory=dict)
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    source: str = "stand-in"
+    upstream_model: str | None = None
+    tokens: tuple["TokenChoice", ...] = ()
+
+
+@dataclass(frozen=True)
+class TokenChoice:
+    """One token of a text answer: its natural log-probability, and the likeliest tokens at its place, best first."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an answer as it arrives: text, or a fragment of the arguments of the tool call `tool_name`; `choice` numbers the answer."""
+
+    text: str
+    tool_name: str | None = None
+    choice: int = 0

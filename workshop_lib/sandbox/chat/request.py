@@ -1,42 +1,39 @@
-"""OpenAI chat completions on the wire, as NIM and Bedrock's /openai route speak them: requests into an Ask, and back."""
+"""Chat completion requests, as NIM and Bedrock's /openai route take them, into an Ask."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workshop_lib import catalog
 from workshop_lib.catalog import Model
 from workshop_lib.sandbox import draw
 from workshop_lib.sandbox.ask import Ask, Completion, ToolSpec, Turn
+from workshop_lib.sandbox.chat.errors import Refusal, refusal
+from workshop_lib.sandbox.chat.response import ChatWriter, response
 from workshop_lib.sandbox.faults import Failure
-
-_CREATED = 1_767_225_600  # a fixed day, so that the same request gets the same bytes
-_FINISH = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
-_FAILURES = {
-    "throttled": (429, "rate_limit_error", "rate_limit_exceeded"),
-    "server": (500, "server_error", "internal_error"),
-    "unavailable": (503, "server_error", "unavailable"),
-    "validation": (400, "invalid_request_error", "invalid_input"),
-}
+from workshop_lib.sandbox.wire import Exchange
 
 
-class Refusal(Exception):
-    """A request answered with an error in OpenAI's shape."""
+@dataclass(frozen=True)
+class ChatCompletion(Exchange):
+    """One chat completion request."""
 
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        kind: str = "invalid_request_error",
-        code: str | None = None,
-        param: str | None = None,
-        retry_after_ms: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-        self.retry_after_ms = retry_after_ms
+    include_usage: bool = False
+    stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    request_id_header: ClassVar[str] = "x-request-id"
+
+    def body(self, done: Sequence[Completion]) -> Mapping[str, Any]:
+        """Return the body of a chat completion."""
+        return response(self.asks[0], done[0])
+
+    def writer(self) -> ChatWriter:
+        """Return what writes this answer as server-sent events."""
+        return ChatWriter(self.asks[0], include_usage=self.include_usage)
+
+    def refusal(self, failure: Failure) -> Refusal:
+        """Return a failure in OpenAI's shape."""
+        return refusal(failure)
 
 
 class _Part(BaseModel):
@@ -96,6 +93,10 @@ class _Format(_Part):
     json_schema: _JsonSchema | None = None
 
 
+class _StreamOptions(_Part):
+    include_usage: bool | None = None
+
+
 class _Body(_Part):
     """The members that are honoured; what else a request carries is refused. Some are taken only at the value that changes nothing."""
 
@@ -114,43 +115,12 @@ class _Body(_Part):
     metadata: dict[str, str] | None = None
     user: str | None = None
     n: Literal[1] | None = None
-    stream: Literal[False] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
     logprobs: Literal[False] | None = None
     presence_penalty: Literal[0] | None = None
     frequency_penalty: Literal[0] | None = None
     store: Literal[False] | None = None
-
-
-def check_authorization(header: str | None) -> None:
-    """Refuse a request without a bearer key; any key will do."""
-    if not header or not header.startswith("Bearer ") or not header[7:].strip():
-        raise Refusal(
-            401, "You didn't provide an API key. Send any key in an Authorization header: Bearer KEY.", code="missing_api_key"
-        )
-
-
-def models() -> dict[str, Any]:
-    """Return the list of models."""
-    data = [
-        {"id": model.id, "object": "model", "created": _CREATED, "owned_by": model.provider}
-        for model in catalog.models().values()
-    ]
-    return {"object": "list", "data": data}
-
-
-def model_for(name: Any) -> Model:
-    """Return the model of an id, or refuse as OpenAI does."""
-    if not isinstance(name, str):
-        raise Refusal(400, "You must provide a model parameter.", param="model")
-    found = next((model for model in catalog.models().values() if model.id == name), None)
-    if found is None:
-        raise Refusal(
-            404,
-            f"The model `{name}` does not exist or you do not have access to it. GET /v1/models lists what the sandbox has.",
-            code="model_not_found",
-            param="model",
-        )
-    return found
 
 
 def scope_of(body: Mapping[str, Any]) -> str | None:
@@ -160,12 +130,19 @@ def scope_of(body: Mapping[str, Any]) -> str | None:
     return scope if isinstance(scope, str) else None
 
 
-def ask(model: Model, raw: Mapping[str, Any], seed: int) -> Ask:
-    """Return what a chat completion request asks, or refuse it in OpenAI's shape."""
+def exchange(model: Model, raw: Mapping[str, Any], seed: int) -> ChatCompletion:
+    """Return a chat completion request understood, or refuse it in OpenAI's shape."""
     try:
         body = _Body.model_validate(raw)
     except ValidationError as error:
         raise _invalid(error) from None
+    if body.stream_options is not None and not body.stream:
+        raise Refusal(400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options")
+    options = body.stream_options or _StreamOptions()
+    return ChatCompletion((_ask(model, body, raw, seed),), streaming=bool(body.stream), include_usage=bool(options.include_usage))
+
+
+def _ask(model: Model, body: _Body, raw: Mapping[str, Any], seed: int) -> Ask:
     if not model.accepts_temperature and (body.temperature is not None or body.top_p is not None):
         param = "temperature" if body.temperature is not None else "top_p"
         raise Refusal(
@@ -179,7 +156,7 @@ def ask(model: Model, raw: Mapping[str, Any], seed: int) -> Ask:
     schema = body.response_format.json_schema if body.response_format else None
     if body.response_format and body.response_format.type == "json_schema" and schema is None:
         raise Refusal(400, "Missing required parameter: 'response_format.json_schema'.", param="response_format.json_schema")
-    content = {name: part for name, part in raw.items() if name not in ("metadata", "user")}
+    content = {name: part for name, part in raw.items() if name not in ("metadata", "user", "stream", "stream_options")}
     return Ask(
         model=model,
         turns=_turns(body.messages),
@@ -201,8 +178,6 @@ def ask(model: Model, raw: Mapping[str, Any], seed: int) -> Ask:
 def _invalid(error: ValidationError) -> Refusal:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    if where == "stream":
-        return Refusal(400, "The sandbox does not stream yet; leave `stream` out.", code="unsupported_value", param="stream")
     if first["type"] == "extra_forbidden":
         return Refusal(
             400,
@@ -252,39 +227,3 @@ def _choice(given: Any, tools: Sequence[ToolSpec]) -> tuple[Literal["auto", "any
     if given == "required":
         return "any", None
     return ("none", None) if given == "none" else ("auto", None)
-
-
-def response(asked: Ask, done: Completion) -> dict[str, Any]:
-    """Return the body of a chat completion."""
-    message: dict[str, Any] = {"role": "assistant", "content": done.text if done.tool_name is None else None}
-    if done.tool_name is not None:
-        function = {"name": done.tool_name, "arguments": done.tool_arguments}
-        message["tool_calls"] = [
-            {"id": f"call_{draw.name(asked.digest, 'tool use', 24)}", "type": "function", "function": function}
-        ]
-    return {
-        "id": f"chatcmpl-{draw.name(asked.digest, 'completion', 29)}",
-        "object": "chat.completion",
-        "created": _CREATED,
-        "model": asked.model.id,
-        "choices": [{"index": 0, "message": message, "finish_reason": _FINISH[done.stop_reason], "logprobs": None}],
-        "usage": {
-            "prompt_tokens": done.input_tokens,
-            "completion_tokens": done.output_tokens,
-            "total_tokens": done.input_tokens + done.output_tokens,
-        },
-    }
-
-
-def refusal(failure: Failure) -> Refusal:
-    """Return a fault in OpenAI's shape."""
-    status, kind, code = _FAILURES[failure.kind]
-    return Refusal(status, failure.message, kind, code, retry_after_ms=failure.retry_after_ms)
-
-
-def error(refused: Refusal) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Return status, headers and body of an error; a delay is given in both headers that the SDK reads."""
-    headers = {}
-    if refused.retry_after_ms is not None:
-        headers = {"retry-after": f"{refused.retry_after_ms / 1000:.3f}", "retry-after-ms": str(refused.retry_after_ms)}
-    return refused.status, headers, refused.body

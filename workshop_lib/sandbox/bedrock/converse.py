@@ -1,36 +1,18 @@
-"""Bedrock Runtime on the wire: Converse requests into an Ask, completions and failures into what AWS sends."""
+"""Converse on the wire: a request into an Ask, a completion into what AWS sends."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-from urllib.parse import unquote
-from uuid import uuid4
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-from workshop_lib import catalog
 from workshop_lib.catalog import Model
 from workshop_lib.sandbox import draw, shapes
 from workshop_lib.sandbox.ask import Ask, Completion, ToolSpec, Turn
+from workshop_lib.sandbox.bedrock.errors import Refusal, refusal
+from workshop_lib.sandbox.bedrock.stream import ConverseWriter, tool_use_id, usage
 from workshop_lib.sandbox.faults import Failure
+from workshop_lib.sandbox.wire import Exchange
 
-_STATUS = {
-    "ThrottlingException": 429,
-    "InternalServerException": 500,
-    "ServiceUnavailableException": 503,
-    "ValidationException": 400,
-    "SerializationException": 400,
-    "ResourceNotFoundException": 404,
-    "UnknownOperationException": 404,
-    "MissingAuthenticationTokenException": 403,
-    "RequestEntityTooLargeException": 413,
-    "AccessDeniedException": 403,
-}
-_FAILURES = {
-    "throttled": "ThrottlingException",
-    "server": "InternalServerException",
-    "unavailable": "ServiceUnavailableException",
-    "validation": "ValidationException",
-}
 # Members of Converse that this sandbox does not act on; refusing them is better than ignoring them.
 _LACKING = (
     "guardrailConfig",
@@ -41,59 +23,31 @@ _LACKING = (
     "promptVariables",
     "outputConfig",
 )
-_GEOGRAPHY = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|global)\.(?=[a-z])")
-_AUTHORIZED = re.compile(
-    r"^(?:AWS4-HMAC-SHA256 Credential=\S+/\d{8}/[a-z0-9-]+/[a-z0-9-]+/aws4_request, ?SignedHeaders=\S+, ?Signature=[0-9a-f]{64}|Bearer \S+)$"
-)
 
 
-class Refusal(Exception):
-    """A request answered with one of the service's errors."""
+@dataclass(frozen=True)
+class Converse(Exchange):
+    """One Converse or ConverseStream request."""
 
-    def __init__(self, code: str, message: str, retry_after_ms: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry_after_ms = retry_after_ms
-        self.status = _STATUS[code]
+    stream_type: ClassVar[str] = "application/vnd.amazon.eventstream"
+    request_id_header: ClassVar[str] = "x-amzn-requestid"
 
+    def body(self, done: Sequence[Completion]) -> Mapping[str, Any]:
+        """Return the body of a Converse response."""
+        return response(self.asks[0], done[0])
 
-def check_authorization(header: str | None) -> None:
-    """Refuse a request that is not signed (SigV4) and carries no bearer key; the signature itself is not verified."""
-    if not header:
-        raise Refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
-    if not _AUTHORIZED.match(header):
-        raise Refusal("AccessDeniedException", "The Authorization header is neither a SigV4 signature nor a bearer key.")
+    def writer(self) -> ConverseWriter:
+        """Return what writes this answer as an event stream."""
+        return ConverseWriter(self.asks[0])
 
-
-def split_path(raw_path: bytes) -> tuple[str, str]:
-    """Return model id and operation of a path `/model/{modelId}/{operation}`, where the id is one percent-encoded segment."""
-    parts = raw_path.split(b"?", 1)[0].decode("ascii", "replace").split("/")
-    if len(parts) >= 4 and parts[1] == "model" and "" not in parts[2:]:
-        return unquote("/".join(parts[2:-1])), parts[-1]  # an ARN sent without encoding its slash is understood too
-    raise Refusal("UnknownOperationException", "The sandbox knows POST /model/{modelId}/converse here.")
+    def refusal(self, failure: Failure) -> Refusal:
+        """Return a failure as the service's error."""
+        return refusal(failure)
 
 
-def model_for(model_id: str) -> Model:
-    """Return the model behind an id, a geography profile or an ARN; refuse as the service does."""
-    plain = model_id.rsplit("/", 1)[-1] if model_id.startswith("arn:") else model_id
-    known = {model.id: model for model in catalog.models().values() if model.provider == "bedrock"}
-    if plain in known:
-        return known[plain]
-    bare = _GEOGRAPHY.sub("", plain)
-    by_bare = {_GEOGRAPHY.sub("", model.id): model for model in known.values()}
-    model = by_bare.get(bare)
-    if model is None or (bare != plain and not model.needs_inference_profile):
-        raise Refusal(
-            "ResourceNotFoundException",
-            f"Could not resolve the foundation model from the model identifier: {model_id}. The sandbox has: {', '.join(known)}.",
-        )
-    if bare == plain:
-        raise Refusal(
-            "ValidationException",
-            f"Invocation of model ID {model_id} with on-demand throughput isn\u2019t supported. Retry your request with the ID or ARN of an inference profile that contains this model.",
-        )
-    return model
+def exchange(model: Model, body: Mapping[str, Any], seed: int, *, streaming: bool) -> Converse:
+    """Return a Converse request understood, or refuse it as the service would."""
+    return Converse((ask(model, body, seed),), streaming=streaming)
 
 
 def scope_of(body: Mapping[str, Any]) -> str | None:
@@ -299,7 +253,7 @@ def response(asked: Ask, done: Completion) -> dict[str, Any]:
         content.append(
             {
                 "toolUse": {
-                    "toolUseId": f"tooluse_{draw.name(asked.digest, 'tool use')}",
+                    "toolUseId": tool_use_id(asked),
                     "name": done.tool_name,
                     "input": done.tool_input,
                 }
@@ -310,27 +264,6 @@ def response(asked: Ask, done: Completion) -> dict[str, Any]:
     return {
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": done.stop_reason,
-        "usage": {
-            "inputTokens": done.input_tokens,
-            "outputTokens": done.output_tokens,
-            "totalTokens": done.input_tokens + done.output_tokens,
-        },
+        "usage": usage(done),
         "metrics": {"latencyMs": done.latency_ms},
     }
-
-
-def refusal(failure: Failure) -> Refusal:
-    """Return a fault as the service's error."""
-    return Refusal(_FAILURES[failure.kind], failure.message, failure.retry_after_ms)
-
-
-def error(refused: Refusal) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Return status, headers and body of an error as AWS sends it."""
-    headers = {
-        "x-amzn-errortype": f"{refused.code}:http://internal.amazon.com/coral/com.amazon.bedrock/",
-        "x-amzn-requestid": str(uuid4()),
-    }
-    if refused.retry_after_ms is not None:
-        headers["x-amz-retry-after"] = str(refused.retry_after_ms)
-        headers["retry-after"] = f"{refused.retry_after_ms / 1000:.3f}"
-    return refused.status, headers, {"message": refused.message}

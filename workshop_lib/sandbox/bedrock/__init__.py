@@ -1,0 +1,1 @@
+"""Bedrock Runtime on the wire: addresses, errors, Converse and its event stream."""

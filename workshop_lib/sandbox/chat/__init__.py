@@ -1,0 +1,1 @@
+"""OpenAI chat completions on the wire, as NIM and Bedrock's /openai route speak them."""
