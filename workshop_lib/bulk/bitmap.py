@@ -1,11 +1,9 @@
 """Compact sets for millions of entries: which input lines are finished, and which ids were seen."""
 
-from array import array
 from hashlib import blake2b
 
-_FIRST_TABLE = 1 << 12
-_LARGEST_TABLE = 1 << 18
-_FULL = 0.7
+KEY = 8
+_BUCKETS = 4096
 
 
 class Lines:
@@ -36,37 +34,27 @@ class Lines:
         return True
 
 
+def key_of(text: str) -> bytes:
+    """Return eight bytes that stand for an id."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY).digest()
+
+
 class Ids:
-    """A set of ids by 64 bits of their hash, about 11 bytes each.
+    """A set of ids by eight bytes of their hash, about nine bytes each.
 
     Two different ids are taken for the same with a probability of n^2 / 2^65: below 1 in 10 million for a million ids.
     """
 
     def __init__(self) -> None:
-        self._tables: list[array[int]] = [array("Q", bytes(8 * _FIRST_TABLE))]
-        self._in_last = 0
+        self._buckets = [bytearray() for _ in range(_BUCKETS)]
 
-    def add(self, text: str) -> bool:
-        """Add an id; return whether it was new."""
-        key = int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") or 1
-        for table in self._tables:
-            slot = self._slot(table, key)
-            if table[slot] == key:
-                return False
-        last = self._tables[-1]
-        if self._in_last >= _FULL * len(last):
-            last = array("Q", bytes(8 * min(_LARGEST_TABLE, 2 * len(last))))
-            self._tables.append(last)
-            self._in_last = 0
-            slot = self._slot(last, key)
-        last[slot] = key
-        self._in_last += 1
+    def add(self, key: bytes) -> bool:
+        """Add an id by its `key_of`; return whether it was new."""
+        bucket = self._buckets[(key[0] << 4 | key[1] >> 4) % _BUCKETS]
+        place = bucket.find(key)
+        while place >= 0 and place % KEY:  # found across the border of two keys
+            place = bucket.find(key, place + 1)
+        if place >= 0:
+            return False
+        bucket += key
         return True
-
-    def _slot(self, table: "array[int]", key: int) -> int:
-        """Return where a key is, or the empty place where it would go."""
-        mask = len(table) - 1
-        slot = key & mask
-        while table[slot] not in (0, key):
-            slot = (slot + 1) & mask
-        return slot

@@ -14,16 +14,17 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from workshop_lib.bulk.bitmap import Lines
+from workshop_lib.bulk.bitmap import KEY, Ids, Lines
 from workshop_lib.errors import DataError, SettingsError
 
 FORMAT = "cascade-workshop journal 1"
 SYNC_S = 0.1
-_RECORD = struct.Struct("<QQdIB")  # input line, end of its rows in OUT, USD, CRC-32 of the rows, flags
+NO_KEY = bytes(KEY)
+_RECORD = struct.Struct(f"<Q{KEY}sQdIB")  # input line, key of its id (zeros: none), end of its rows in OUT, USD, CRC-32 of the rows, flags
 _FAILED, _ESCALATED, _COST_INCOMPLETE = 1, 2, 4
 _SYNCED = 0xFFFF_FFFF_FFFF_FFFF  # in the place of a line: everything before this record was on disk
 _CHUNK = 4096 * _RECORD.size
@@ -48,27 +49,43 @@ class Totals:
         self.cost_complete = self.cost_complete and cost_complete
 
 
-class Journal:
-    """An output that can be gone on with; use `open_journal`, and close it."""
+@dataclass
+class _State:
+    """What the records of a journal say: what is finished, and where its rows end in OUT."""
 
-    def __init__(self, out: Path, rows: IO[bytes], records: IO[bytes], finished: Lines, totals: Totals, end: int) -> None:
+    finished: Lines = field(default_factory=Lines)
+    ids: Ids = field(default_factory=Ids)
+    totals: Totals = field(default_factory=Totals)
+    end: int = 0
+
+
+class Journal:
+    """An output that can be gone on with; use `open_journal`, and close it.
+
+    `finished` holds the input lines that are done, `ids` the ids of their tickets, `totals` what they come to.
+    """
+
+    def __init__(self, out: Path, rows: IO[bytes], records: IO[bytes], state: "_State") -> None:
         self.out = out
-        self.finished = finished
-        self.totals = totals
+        self.finished = state.finished
+        self.ids = state.ids
+        self.totals = state.totals
         self._rows = rows
         self._records = records
-        self._end = end
+        self._end = state.end
         self._synced_at = time.monotonic()
         self._unsynced = False
 
-    def add(self, line: int, rows: bytes, usd: float, *, failed: bool = False, escalated: bool = False, cost_complete: bool = True) -> None:
-        """Write the rows of one finished ticket; raise DataError, one line with the remedy, when they cannot be kept."""
+    def add(
+        self, line: int, rows: bytes, usd: float, *, key: bytes = NO_KEY, failed: bool = False, escalated: bool = False, cost_complete: bool = True
+    ) -> None:
+        """Write the rows of one finished ticket whose id has the `key`; raise DataError, one line with the remedy, if they cannot be kept."""
         try:
             self._rows.write(rows)
             self._rows.flush()
             self._end += len(rows)
             flags = _FAILED * failed | _ESCALATED * escalated | _COST_INCOMPLETE * (not cost_complete)
-            self._records.write(_RECORD.pack(line, self._end, usd, zlib.crc32(rows), flags))
+            self._records.write(_RECORD.pack(line, key, self._end, usd, zlib.crc32(rows), flags))
             self._records.flush()
             self._unsynced = True
             if time.monotonic() - self._synced_at >= SYNC_S:
@@ -89,7 +106,7 @@ class Journal:
         if there is None or there.st_ino != os.fstat(self._rows.fileno()).st_ino:
             raise DataError(f"{self.out} was deleted or replaced while the run was writing it. Run the command again with --restart.")
         os.fsync(self._rows.fileno())
-        self._records.write(_RECORD.pack(_SYNCED, self._end, 0.0, 0, 0))
+        self._records.write(_RECORD.pack(_SYNCED, NO_KEY, self._end, 0.0, 0, 0))
         self._records.flush()
         os.fsync(self._records.fileno())
         self._synced_at = time.monotonic()
@@ -141,31 +158,33 @@ def _resumed(out: Path, sidecar: Path, records: IO[bytes], identity: Mapping[str
         records.truncate(0)
         records.write(json.dumps({"format": FORMAT, **identity}).encode() + b"\n")
         records.flush()
-        return Journal(out, rows, records, Lines(), Totals(), 0)
-    finished, totals, end = _replay(records, rows)
-    rows.truncate(end)
-    rows.seek(end)
-    return Journal(out, rows, records, finished, totals, end)
+        return Journal(out, rows, records, _State())
+    state = _replay(records, rows)
+    rows.truncate(state.end)
+    rows.seek(state.end)
+    return Journal(out, rows, records, state)
 
 
-def _replay(records: IO[bytes], rows: IO[bytes]) -> tuple[Lines, Totals, int]:
+def _replay(records: IO[bytes], rows: IO[bytes]) -> _State:
     """Read the records, cut off what is torn or whose rows did not reach the disk, and return what is finished."""
     begin = records.tell()
     size = os.fstat(rows.fileno()).st_size
     doubtful = _doubtful(records, begin)
-    finished, totals, end, kept = Lines(), Totals(), 0, begin
+    state, kept = _State(), begin
     records.seek(begin)
-    for place, (line, row_end, usd, checksum, flags) in _records(records, begin):
+    for place, (line, key, end, usd, checksum, flags) in _records(records, begin):
         if line != _SYNCED:
-            if row_end > size or (place >= doubtful and zlib.crc32(_slice(rows, end, row_end)) != checksum):
+            if end > size or (place >= doubtful and zlib.crc32(_slice(rows, state.end, end)) != checksum):
                 break
-            if finished.add(line):
-                totals.add(usd, failed=bool(flags & _FAILED), escalated=bool(flags & _ESCALATED), cost_complete=not flags & _COST_INCOMPLETE)
-            end = row_end
+            if state.finished.add(line):
+                state.totals.add(usd, failed=bool(flags & _FAILED), escalated=bool(flags & _ESCALATED), cost_complete=not flags & _COST_INCOMPLETE)
+            if key != NO_KEY:
+                state.ids.add(key)
+            state.end = end
         kept = place + _RECORD.size
     records.seek(kept)
     records.truncate(kept)
-    return finished, totals, end
+    return state
 
 
 def _doubtful(records: IO[bytes], begin: int) -> int:
@@ -178,7 +197,7 @@ def _doubtful(records: IO[bytes], begin: int) -> int:
     return after
 
 
-def _records(records: IO[bytes], place: int) -> Iterator[tuple[int, tuple[int, int, float, int, int]]]:
+def _records(records: IO[bytes], place: int) -> Iterator[tuple[int, tuple[int, bytes, int, float, int, int]]]:
     while chunk := records.read(_CHUNK):
         whole = len(chunk) - len(chunk) % _RECORD.size
         for record in _RECORD.iter_unpack(chunk[:whole]):
