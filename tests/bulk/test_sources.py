@@ -46,7 +46,9 @@ def _written(folder: Path, name: str) -> Path:
 @pytest.mark.parametrize("name", ["t.ndjson", "t.jsonl", "t.json", "t.csv", "t.parquet", "t.txt"])
 def test_every_format_gives_the_same_tickets(tmp_path: Path, name: str) -> None:
     """Without it a ticket could change with the format of the file it comes in."""
-    tickets = [entry.ticket for entry in read(_written(tmp_path, name))]
+    entries = list(read(_written(tmp_path, name)))
+    assert list(read(tmp_path / name, {entries[0].number})) == entries[1:], "an entry that is finished is passed over"
+    tickets = [entry.ticket for entry in entries]
     assert tickets == [Ticket.model_validate(GOOD), Ticket.model_validate({**GOOD, "id": "T-2"})]
 
 

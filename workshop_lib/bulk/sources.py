@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -38,24 +38,25 @@ class Entry:
     ticket: Ticket | Rejected
 
 
-def read(path: Path) -> Iterator[Entry]:
+def read(path: Path, skip: Container[int] = ()) -> Iterator[Entry]:
     """Yield the entries of a file as they are read, never whole; the format is told by the suffix, JSON lines if by nothing else.
 
+    Entries whose numbers are in `skip` are passed over, lines of JSON without being parsed.
     Raises DataError, one line, for a file that cannot be read at all: missing, empty, UTF-16, a CSV without the columns.
     """
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            yield from _parquet(path)
+            yield from _others(_parquet(path), skip)
             return
         with path.open("rb") as file:
             first = _first(path, file)
             if suffix in {".csv", ".tsv"}:
-                yield from _csv(path, file)
+                yield from _others(_csv(path, file), skip)
             elif first == b"[":
-                yield from _array(file)
+                yield from _others(_array(file), skip)
             else:
-                yield from _lines(file)
+                yield from _lines(file, skip)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
 
@@ -64,6 +65,10 @@ def entries(tickets: Iterable[Ticket]) -> Iterator[Entry]:
     """Yield the entries of tickets that are in memory already."""
     for number, ticket in enumerate(tickets):
         yield Entry(number, f"ticket {number + 1}", ticket)
+
+
+def _others(found: Iterator[Entry], skip: Container[int]) -> Iterator[Entry]:
+    return (entry for entry in found if entry.number not in skip)
 
 
 def _first(path: Path, file: IO[bytes]) -> bytes:
@@ -79,14 +84,15 @@ def _first(path: Path, file: IO[bytes]) -> bytes:
     return found
 
 
-def _lines(file: IO[bytes]) -> Iterator[Entry]:
+def _lines(file: IO[bytes], skip: Container[int]) -> Iterator[Entry]:
     number = 0
     while line := file.readline(LARGEST_ENTRY):
         where = f"line {number + 1}"
         if len(line) >= LARGEST_ENTRY and not line.endswith(b"\n"):
             _skip_line(file)
-            yield Entry(number, where, _too_large())
-        elif line.strip():
+            if number not in skip:
+                yield Entry(number, where, _too_large())
+        elif number not in skip and line.strip():
             yield Entry(number, where, _from_json(line))
         number += 1
 
