@@ -1,5 +1,7 @@
 """The walk: who is asked, what is kept, what is charged."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,3 +249,33 @@ def test_a_plain_walk_asks_exactly_what_the_task_asks() -> None:
     script = Script(nano=says(0.1), sonnet=says())
     walk(TRIAGE, TICKET, documented(), script)
     assert script.asked == [("nano", TRIAGE.request(TICKET)), ("sonnet", TRIAGE.request(TICKET))]
+
+
+@pytest.fixture
+def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a copy of the model table to add to; the shipped one is back in force afterwards."""
+    table = tmp_path / "models.toml"
+    table.write_bytes((catalog.DATA / "models.toml").read_bytes())
+    monkeypatch.setattr(catalog, "DATA", tmp_path)
+    catalog.models.cache_clear()
+    yield table
+    catalog.models.cache_clear()
+
+
+def test_a_code_model_goes_first_by_one_entry_in_the_table_and_one_in_the_policy(own_table: Path) -> None:
+    """Without it a specialised model on one provider could not stand before the general ones of another without code."""
+    with own_table.open("a", encoding="utf-8") as file:
+        file.write(
+            """
+[coder]
+id = "example/coder-32b"
+name = "A code model"
+provider = "nim"
+price = { input = 0.1, output = 0.2, basis = "proxy", source = "made up for this test", checked_on = 2026-11-21 }
+latency = { intercept_ms = 1, per_output_token_ms = 1, spread_ms = 1, source = "made up for this test" }
+stand_in = { triage = "small", knowledge = 1, steps = 1 }
+"""
+        )
+    policy = Policy(name="code first", tiers=("coder", "nano", "sonnet"), gates=(ConfidenceGate(below=0.7, per_model={"coder": 0.9}),))
+    trace = walked(policy, says(0.8, usd=0.25), says(0.8, usd=0.5), says())
+    assert ([step.tier for step in trace.steps], trace.cost) == (["coder", "nano"], Cost(0.75))
