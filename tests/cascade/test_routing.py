@@ -130,3 +130,9 @@ def test_a_router_reads_what_the_customer_wrote_and_nothing_else() -> None:
     """Without it an id or a paid plan could decide which model somebody gets."""
     assert item_text(Ticket(id="T-9", subject="s", body="b", customer_tier="enterprise")) == "s\nb"
     assert item_text(Question(id="Q-9", question="why?")) == "why?"
+
+
+def test_when_every_tier_from_the_start_on_is_invalid_a_person_must_look() -> None:
+    """Without it an item that skipped the first tier would slip through the rule for items that nobody answered."""
+    trace = routed(HeuristicRouter(start="super", longer_than=0), script=Script(super=invalid(), sonnet=invalid()))
+    assert (trace.outcome, trace.review_required, [note.rule for note in trace.notes]) == ("invalid", True, ["all_invalid"])
