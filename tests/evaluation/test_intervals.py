@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, multinomial
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -13,12 +13,14 @@ COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.j
 
 
 @given(COUNTS, st.floats(0.6, 0.99))
+@settings(deadline=None)
 def test_wilson_is_that_of_statsmodels(counts: tuple[int, int], confidence: float) -> None:
     """Without it the own Wilson interval could drift from the one readers can check against."""
     assert wilson(*counts, confidence) == pytest.approx(proportion_confint(*counts, 1 - confidence, "wilson"), abs=1e-9)
 
 
 @given(COUNTS, st.floats(0.01, 0.5))
+@settings(deadline=None)
 def test_the_upper_bound_is_the_exact_binomial_one(counts: tuple[int, int], delta: float) -> None:
     """Without it a guaranteed threshold could rest on an approximate bound."""
     expected = binomtest(*counts, alternative="less").proportion_ci(1 - delta, method="exact").high
@@ -39,6 +41,7 @@ def test_the_bound_refuses_swapped_counts() -> None:
 
 
 @given(COUNTS, COUNTS)
+@settings(deadline=None)
 def test_the_unpaired_difference_is_newcombes(first: tuple[int, int], second: tuple[int, int]) -> None:
     """Without it the interval for published totals could be the Wald one, which is empty at 30 of 30."""
     expected = confint_proportions_2indep(*first, *second, method="newcomb", compare="diff", correction=False)
@@ -54,6 +57,7 @@ def test_what_28_against_25_of_30_can_say() -> None:
 
 
 @given(st.tuples(*[st.integers(0, 40)] * 4).filter(any))
+@settings(deadline=None)
 def test_the_paired_interval_turns_with_the_arms_and_holds_the_difference(cells: tuple[int, int, int, int]) -> None:
     """Without it arm minus reference and reference minus arm could contradict each other."""
     both, first, second, neither = cells

@@ -89,6 +89,7 @@ def test_a_target_that_no_share_reaches_is_not_a_number() -> None:
 
 
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
+@settings(deadline=None)
 def test_more_right_answers_recover_more(cheap: int, gap: int, low: int, more: int) -> None:
     """Without it a better cascade could score lower."""
     n = 100
@@ -110,6 +111,7 @@ def test_incremental_benefit_by_hand() -> None:
 
 
 @given(POINTS)
+@settings(deadline=None)
 def test_the_front_holds_what_nothing_beats(points: list[tuple[int, int]]) -> None:
     """Without it the envelope of the cost-quality plane could show a dominated arm or hide a good one."""
     costs, qualities = zip(*points, strict=True)
@@ -119,6 +121,7 @@ def test_the_front_holds_what_nothing_beats(points: list[tuple[int, int]]) -> No
 
 
 @given(POINTS)
+@settings(deadline=None)
 def test_the_envelope_is_what_mixing_two_points_reaches(points: list[tuple[int, int]]) -> None:
     """Without it AIQ could be measured under a line that no mixture of arms reaches, or under one that others beat."""
     costs, qualities = (np.array(column, dtype=float) for column in zip(*points, strict=True))

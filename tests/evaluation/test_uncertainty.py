@@ -148,6 +148,7 @@ def test_a_margin_must_be_a_loss_one_would_accept() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+@settings(deadline=None)
 def test_holm_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
     """Without it one lucky arm of eight could be called significant."""
     arms = range(len(p_values))

@@ -60,7 +60,7 @@ class Isotonic(_Calibrator):
         """Return the calibrated confidences of many answers, in the shape given."""
         import numpy as np  # walking the tiers one item at a time does without it
 
-        return np.asarray(np.interp(np.asarray(confidence, dtype=float), self.x, self.y), dtype=float)
+        return np.asarray(np.interp(_finite_all(confidence), self.x, self.y), dtype=float)
 
 
 class Platt(_Calibrator):
@@ -79,9 +79,7 @@ class Platt(_Calibrator):
 
     def apply_all(self, confidence: "ArrayLike") -> "NDArray[np.float64]":
         """Return the calibrated confidences of many answers, in the shape given."""
-        import numpy as np
-
-        return _logistic_all(self.a * np.asarray(confidence, dtype=float) + self.b)
+        return _logistic_all(self.a * _finite_all(confidence) + self.b)
 
 
 class Temperature(_Calibrator):
@@ -146,3 +144,12 @@ def _finite(confidence: float) -> float:
     if not math.isfinite(confidence):
         raise ValueError(f"confidence must be a number, got {confidence}")
     return confidence
+
+
+def _finite_all(confidence: "ArrayLike") -> "NDArray[np.float64]":
+    import numpy as np
+
+    stated = np.asarray(confidence, dtype=float)
+    if not np.isfinite(stated).all():
+        raise ValueError("every confidence must be a number")
+    return stated

@@ -19,7 +19,7 @@ Matrix = NDArray[np.float64]
 Statistic = Callable[[Matrix], Matrix]
 
 _CELLS = 4_000_000  # resampled counts held in memory at once
-_SMALL = 2_000  # families up to which the multinomial generator is quick enough; stored outputs of the course rest on its numbers
+_SMALL = 256  # families up to which the multinomial generator draws, on whose numbers stored outputs rest; beyond it single picks are quicker
 DRAWS = 5_000
 
 
