@@ -96,7 +96,7 @@ def fit_temperature(confidence: ArrayLike, correct: ArrayLike) -> Temperature:
     stated, right = _outcomes(confidence, correct)
     logits = np.array([logit(value) for value in stated])
     signed = np.where(right == 1, logits, -logits)
-    return Temperature(t=_coolest(lambda t: float(np.logaddexp(0, -signed / t).mean())))
+    return Temperature(t=_likeliest(lambda t: float(np.logaddexp(0, -signed / t).mean())))
 
 
 def fit_temperature_distribution(probabilities: ArrayLike, label: ArrayLike) -> Temperature:
@@ -110,7 +110,7 @@ def fit_temperature_distribution(probabilities: ArrayLike, label: ArrayLike) -> 
         scaled = logs / t
         return float((np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(p)), true]).mean())
 
-    return Temperature(t=_coolest(loss))
+    return Temperature(t=_likeliest(loss))
 
 
 def adaptive_ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
@@ -221,7 +221,7 @@ def _mean_gap(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.abs(totals[:, 1:]).sum(axis=1) / totals[:, 0])
 
 
-def _coolest(loss: Callable[[float], float]) -> float:
+def _likeliest(loss: Callable[[float], float]) -> float:
     from scipy.optimize import minimize_scalar
 
     # over log t, from a fiftieth to fifty: beyond it the data ask for certainty or for nothing at all

@@ -15,8 +15,8 @@ from workshop_lib.evaluation.intervals import Interval, wilson
 from workshop_lib.evaluation.uncertainty import bootstrap_paired
 
 __all__ = [
-    "Interval", "ReliabilityRow", "agreement", "auroc", "bootstrap_difference", "brier", "ece", "mcnemar_exact", "percentile_nearest_rank",
-    "performance_gap_recovered", "recall", "reliability", "wilson",
+    "Interval", "ReliabilityRow", "agreement", "auroc", "bootstrap_difference", "brier", "ece", "mcnemar_exact", "mcnemar_from_totals",
+    "percentile_nearest_rank", "performance_gap_recovered", "recall", "reliability", "wilson",
 ]  # fmt: skip
 
 
@@ -133,6 +133,19 @@ def mcnemar_exact(b: int, c: int) -> float:
         tail += term
         term = term * (n - i) // (i + 1)
     return min(1.0, 2 * tail / (1 << n))  # integers throughout: exact until the one division
+
+
+def mcnemar_from_totals(k_first: int, k_second: int, n: int) -> Interval:
+    """Return the lowest and highest p of `mcnemar_exact` that two totals on the same n items allow, when which items is not known.
+
+    A published table gives 28 and 25 of 30 right and no pairing: whatever the pairing, p lies within these bounds (0.25 to 0.45).
+    """
+    if not (0 <= k_first <= n and 0 <= k_second <= n):
+        raise ValueError(f"both counts must lie between 0 and n, got {k_first} and {k_second} of {n}")
+    # how many items both got right decides everything: from what must overlap to all the weaker arm has
+    overlaps = range(max(0, k_first + k_second - n), min(k_first, k_second) + 1)
+    p_values = [mcnemar_exact(k_first - both, k_second - both) for both in overlaps]
+    return Interval(min(p_values), max(p_values))
 
 
 def bootstrap_difference(a: ArrayLike, b: ArrayLike, families: Iterable[Any], draws: int = 2000, seed: int = 0) -> Interval:
