@@ -85,8 +85,10 @@ def headline(case: Case) -> str:
     cheaper = "cheaper" if mine < theirs else "dearer" if mine > theirs else "as dear"
     cost = f"{cheaper} than {case.strong_name} alone" if cheaper != "as dear" else f"no cheaper than {case.strong_name} alone"
     cost = cost if known else f"by what is known of the cost {cost}"
-    good = {"shown": "as accurate", "not shown": "not shown to be as accurate", "excluded": "less accurate"}[case.versus_strong.parity]
-    return f"{case.policy.name}: {cost}, and {good} (margin {case.versus_strong.margin:g})."
+    pair = case.versus_strong
+    margin = f"within {pair.margin:g}"
+    good = {"shown": f"as accurate {margin}", "not shown": f"not shown to be as accurate {margin}", "excluded": f"not as accurate {margin}"}[pair.parity]
+    return f"{case.policy.name}: {cost}, and {good}."
 
 
 def parity(pair: Against, other: str) -> str:

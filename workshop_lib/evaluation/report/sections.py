@@ -161,7 +161,7 @@ def on_bedrock(recorded: Mapping[str, pd.DataFrame]) -> list[str]:
     return [
         heading("The same on Amazon Bedrock, recorded"),
         paragraph("Real models on other tickets; compare the pattern with the arms above, not the digits."),
-        table(_one_source(rows), "Recorded arms", "recorded"),
+        table(_one_source(rows.drop(columns=["failed", "cost_usd", "cost_complete"])), "Recorded arms", "recorded"),
         image(cost_quality_figure(rows, "recorded"), "recorded"),
     ]
 
