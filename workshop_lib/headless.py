@@ -19,7 +19,7 @@ from workshop_lib.evaluation.bakeoff import Bakeoff, run_bakeoff
 from workshop_lib.evaluation.cache import ReplyCache
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
-from workshop_lib.evaluation.report import provenance, report_html
+from workshop_lib.evaluation.report import Provenance, provenance, report_html
 from workshop_lib.llm import Gateway
 from workshop_lib.paths import OUT, ROOT, STATE
 
@@ -51,7 +51,7 @@ def run_all(seed: int = 0, out: Path | None = None) -> Path:
         with console.status(f"{lab.name} ..."):
             pages.append(_run_lab(lab, seed, folder))
         console.print(f"{lab.name}: ran from top to bottom")
-    return write_bakeoff(run_here(seed=seed), folder, pages, seed)
+    return write_bakeoff(run_here(seed=seed), folder, pages)
 
 
 def run_bakeoff_report(out: Path | None = None, limit: int | None = None) -> Path:
@@ -68,13 +68,12 @@ def run_here(seed: int | None = None, limit: int | None = None) -> Bakeoff:
     return run_bakeoff(ask, ask, load_tickets("test")[:limit])
 
 
-def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path], seed: int | None = None) -> Path:
+def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
     """Print the bake-off table and write the report page, with links to the labs' pages beside it."""
     print(f"\nBake-off on {bakeoff.tickets} test tickets, graded against people. Source of every number: {bakeoff.source}.")
     print(text_table(bakeoff.summary[_COLUMNS], {"cost_per_1000": 3, "right": 1}))
     report = folder / "report.html"
-    made = provenance(load_tickets("test")[: bakeoff.tickets], f"the first {bakeoff.tickets} of data/tickets/test.jsonl", seed)
-    html = report_html(bakeoff, recorded_arms(), published(), made)
+    html = report_html(bakeoff, recorded_arms(), published(), _made(bakeoff))
     links = "".join(f'<li><a href="{escape(page.name)}">{escape(page.stem)}</a></li>' for page in pages)
     if links:
         html = html.replace("</main>", f"<h2>The labs of this run</h2><ul>{links}</ul></main>")
@@ -167,3 +166,10 @@ def _folder(out: Path | None) -> Path:
 
 def _shown(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+def _made(bakeoff: Bakeoff) -> Provenance | None:
+    tickets = load_tickets("test")[: bakeoff.tickets]
+    if [entry.ticket.id for entry in tickets] != bakeoff.judge["item_id"].tolist():
+        return None  # other tickets: what they are is not for this function to guess
+    return provenance(tickets, f"the first {len(tickets)} of data/tickets/test.jsonl")
