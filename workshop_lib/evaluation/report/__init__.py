@@ -19,6 +19,7 @@ __all__ = ["SOURCES", "Provenance", "provenance", "report_html"]
 
 SOURCES = (
     ("sandbox", "stand-in models on this machine, measured now. They show the method; they are no figures of the vendors' models."),
+    ("local", "an open-weight model behind the sandbox, measured now or replayed."),
     ("live", "the named models in an account, measured now."),
     ("recorded", "Amazon Bedrock, 2026-08-31, 150 tickets labelled by people; prices as of then (data/recorded/README.md)."),
     ("published", "a table that someone printed, quoted as it stands (data/published/README.md)."),

@@ -24,7 +24,7 @@ code { background: var(--soft); padding: 0 .2rem; overflow-wrap: anywhere; }
 @media print {
   :root { color-scheme: light; --text: #000000; --page: #ffffff; --line: #999999; --soft: #f3f4f6; --badge: #0b3c5d; }
   @page { size: A4; margin: 15mm; } body { font-size: 10pt; max-width: none; margin: 0; padding: 0; } nav { display: none; }
-  .wide { overflow: visible; } table { font-size: 7.5pt; width: 100%; } th, td { padding: .15rem .3rem; white-space: normal; overflow-wrap: break-word; } td.number, tbody th { white-space: nowrap; } td.long { min-width: 0; }
+  .wide { overflow: visible; } table { font-size: 7.5pt; width: 100%; } th, td { padding: .15rem .3rem; white-space: normal; overflow-wrap: break-word; } td.number, tbody th { white-space: nowrap; } td.long, th.long { min-width: 0; white-space: normal; } .many table { font-size: 6.5pt; } .many th, .many td { padding: .1rem .2rem; }
   h2, h3, caption { break-after: avoid; } figure, tr { break-inside: avoid; } img { max-width: 15cm; }
 }
 """
@@ -35,7 +35,7 @@ _HEADS: Mapping[str, str] = {
     "gap_recovered": "gap recovered", "cost_complete": "cost complete", "item_id": "ticket", "kept_because": "why it was kept", "avg_latency_ms": "mean, ms",
     "category_right": "category right", "joint_right": "joint right",
 }  # fmt: skip
-_LONG = 40
+_LONG, _LONG_HEAD, _MANY = 40, 26, 9  # letters in a cell and in a row's head, and columns, beyond which a printed page needs them to wrap or shrink
 
 
 def document(title: str, parts: Sequence[str]) -> str:
@@ -83,12 +83,12 @@ def table(df: pd.DataFrame, caption: str, source: str, decimals: Mapping[str, in
     side = ["words" if is_words(df[name]) else "number" for name in df.columns]
     head = "".join(f'<th scope="col" class="{where}">{escape(_HEADS.get(str(name), str(name)))}</th>' for where, name in zip(side, df.columns, strict=True))
     body = "".join(f"<tr>{_row(side, row)}</tr>" for row in zip(*cells(df, decimals), strict=True))
-    shell = f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">'
+    shell = f'<div class="wide{" many" if len(df.columns) > _MANY else ""}" tabindex="0" role="region" aria-label="{escape(caption)}">'
     return f"{shell}<table><caption>{escape(caption)}. {badge(source)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _row(side: Sequence[str], row: Sequence[str]) -> str:
-    first = f'<th scope="row" class="{side[0]}">{escape(row[0])}</th>'
+    first = f'<th scope="row" class="{side[0]}{" long" if len(row[0]) > _LONG_HEAD else ""}">{escape(row[0])}</th>'
     return first + "".join(f'<td class="{where}{" long" if len(cell) > _LONG else ""}">{escape(cell)}</td>' for where, cell in zip(side[1:], row[1:], strict=True))
 
 
