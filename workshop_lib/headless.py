@@ -19,7 +19,7 @@ from workshop_lib.evaluation.bakeoff import Bakeoff, run_bakeoff
 from workshop_lib.evaluation.cache import ReplyCache
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
-from workshop_lib.evaluation.report import report_html
+from workshop_lib.evaluation.report import Provenance, provenance, report_html
 from workshop_lib.llm import Gateway
 from workshop_lib.paths import OUT, ROOT, STATE
 
@@ -73,7 +73,7 @@ def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
     print(f"\nBake-off on {bakeoff.tickets} test tickets, graded against people. Source of every number: {bakeoff.source}.")
     print(text_table(bakeoff.summary[_COLUMNS], {"cost_per_1000": 3, "right": 1}))
     report = folder / "report.html"
-    html = report_html(bakeoff, recorded_arms(), published())
+    html = report_html(bakeoff, recorded_arms(), published(), _made(bakeoff))
     links = "".join(f'<li><a href="{escape(page.name)}">{escape(page.stem)}</a></li>' for page in pages)
     if links:
         html = html.replace("</main>", f"<h2>The labs of this run</h2><ul>{links}</ul></main>")
@@ -166,3 +166,10 @@ def _folder(out: Path | None) -> Path:
 
 def _shown(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+def _made(bakeoff: Bakeoff) -> Provenance | None:
+    tickets = load_tickets("test")[: bakeoff.tickets]
+    if [entry.ticket.id for entry in tickets] != bakeoff.judge["item_id"].tolist():
+        return None  # other tickets: what they are is not for this function to guess
+    return provenance(tickets, f"the first {len(tickets)} of data/tickets/test.jsonl")

@@ -156,9 +156,9 @@ def test_page_stands_alone_and_sources_every_table_and_figure(baked: Bakeoff) ->
     page = _Page()
     page.feed(html)
     assert not page.open
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
     assert all(len(image["alt"] or "") > 40 for image in page.images)
-    assert len(page.images) == 4
+    assert len(page.images) >= 4
     captions = re.findall(r"<(?:fig)?caption>.*?</(?:fig)?caption>", html)
     assert len(captions) == html.count("<table>") + len(page.images)
     assert all('class="source"' in caption for caption in captions)
