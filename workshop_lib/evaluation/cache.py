@@ -1,6 +1,7 @@
 """Recorded replies: ask a model once, and replay its reply ever after without a call."""
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from workshop_lib.errors import DataError, WorkshopError
 from workshop_lib.evaluation import reply_file
 from workshop_lib.evaluation.provenance import Difference, Provenance, differences, settings, sha256, template
 from workshop_lib.evaluation.reply_file import Key
-from workshop_lib.llm import Ask, Reply, Request
+from workshop_lib.llm import Ask, CallError, Reply, Request
 
 _SHOWN = 3
 
@@ -156,6 +157,27 @@ class ReplyCache:
         return f"{where} holds no reply of {model_id} to {item}. Record it: open the cache with a gateway as `inner`, then ask again."
 
 
+def once(ask: Ask, failed: Mapping[Key, CallError] | None = None) -> Ask:
+    """Return an `Ask` that asks each thing once and then repeats the outcome, failures too: a cascade must meet what its tiers met.
+
+    `failed` holds failures met before, by model id and request hash; they are repeated without a call.
+    """
+    replies = ReplyCache(None, ask)
+    failures = dict(failed or {})
+
+    def answer(model: str, request: Request) -> Reply:
+        key = (catalog.model(model).id, request_hash(request))
+        if key in failures:
+            raise failures[key]
+        try:
+            return replies(model, request)
+        except CallError as error:
+            failures[key] = error
+            raise
+
+    return answer
+
+
 def _other(source: str, backend: str) -> bool:
     """Say whether replies of a source cannot come from a backend: a stand-in's are never live, and what is live is no sandbox's."""
     return (source == "live") != (backend == "live")
@@ -164,7 +186,7 @@ def _other(source: str, backend: str) -> bool:
 def _refusal(path: Path, found: list[Difference], code: str) -> str:
     shown = "; ".join(f"{one.field} was {_brief(one.recorded)}, is {_brief(one.wanted)} now" for one in found[:_SHOWN])
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return f"{path} was recorded under other conditions: {shown}{more}. Record anew into another file, or go back to the code that recorded this one ({code})."
+    return f"{path} was recorded under other conditions: {shown}{more}. Record anew into another file, or restore what this one was recorded under (code {code})."
 
 
 def _brief(value: object) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workshop_lib.evaluation.arms import FIELDS
 from workshop_lib.evaluation.composing import composed, picked
 from workshop_lib.tasks import Ticket
 
@@ -36,23 +35,20 @@ def category_majority(frames: Sequence[pd.DataFrame], best: Mapping[str | None, 
     `best` comes from `best_by_category` on other tickets. Both calls are charged. An answer of the cheap model that is not valid goes to the tier
     under None, or to the next one if that is the cheap one itself.
     """
-    cheap = frames[0]
-    valid = (cheap["outcome"] == "answered").tolist()
-    fallback = best[None]
-    choice = [best.get(category, fallback) if ok else max(1, fallback) for category, ok in zip(cheap["category"].tolist(), valid, strict=True)]
-    target = np.minimum(np.asarray(choice, dtype=int), len(frames) - 1)
-    asked = [cheap.reset_index(drop=True), *(composed(cheap, frame, target == tier, "category majority") for tier, frame in enumerate(frames[1:], start=1))]
-    arm = picked(asked, target)
+    cheap, fallback = frames[0], best[None]
     if len(frames) == 1:
-        return arm
-    return arm
+        return cheap.reset_index(drop=True).copy()
+    valid = (cheap["outcome"] == "answered").tolist()
+    target = np.array([best.get(category, fallback) if ok else max(1, fallback) for category, ok in zip(cheap["category"].tolist(), valid, strict=True)])
+    asked = [composed(cheap, frame, target == tier, "category majority") for tier, frame in enumerate(frames)]
+    return picked(asked, target)
 
 
 def nearest_tiers(known: Sequence[Ticket], calibration: Sequence[pd.DataFrame], asked: Sequence[Ticket], k: int = NEIGHBOURS) -> NDArray[np.int_]:
-    """Return for each asked ticket the index of the tier to ask: the one that was right on most of its `k` nearest calibration tickets.
+    """Return for each asked ticket the index of the tier to ask (for `picked`): the one that was right on most of its `k` nearest calibration tickets.
 
     Nearness is the cosine of TF-IDF vectors of subject and body, words and pairs of words, fitted on the calibration tickets alone. Ties go to the
-    cheaper tier. `calibration` are single-model arms on `known`, in that order, cheapest first.
+    cheaper tier. `calibration` are single-model arms on `known`, in that order, cheapest first. No model is called to find them.
     Source: the kNN router of RouterBench (Hu et al., 2024), where quality decides and cost breaks ties.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -68,11 +64,6 @@ def nearest_tiers(known: Sequence[Ticket], calibration: Sequence[pd.DataFrame], 
     neighbours = space.kneighbors(vectors.transform(map(_text, asked)), return_distance=False)
     votes: NDArray[np.int_] = right[:, neighbours].sum(axis=2).argmax(axis=0)
     return votes
-
-
-def knn_arm(frames: Sequence[pd.DataFrame], tiers: NDArray[np.int_]) -> pd.DataFrame:
-    """Return the arm that asks the tier which the neighbours voted for, and no other; finding neighbours calls no model and costs nothing."""
-    return picked(frames, tiers)
 
 
 def _right(calibration: Sequence[pd.DataFrame]) -> NDArray[np.int_]:
