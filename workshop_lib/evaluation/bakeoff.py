@@ -25,7 +25,7 @@ from workshop_lib.evaluation.learned_arms import NEIGHBOURS, best_by_category, c
 from workshop_lib.evaluation.metrics import bootstrap_difference, mcnemar_exact, performance_gap_recovered, wilson
 from workshop_lib.evaluation.provenance import Provenance, provenance, shipped_split
 from workshop_lib.llm import Ask
-from workshop_lib.tasks import TRIAGE, Label, RoutingDecision
+from workshop_lib.tasks import TRIAGE, Label, RoutingDecision, Ticket
 
 __all__ = ["JUDGE", "TIERS", "Arms", "Bakeoff", "compare", "run_bakeoff"]
 
@@ -117,9 +117,8 @@ def run_bakeoff(
     labelled = {entry.ticket.id for entry in by_judge}
     kept = {name: [trace for trace in arm if trace.item_id in labelled] for name, arm in traces.items()}
     judge_frame = frame(verdicts, tickets)
-    for cache, runs in ((ask, list(singles.values())), (judge_ask, [verdicts])):
-        if isinstance(cache, ReplyCache) and not any(trace.outcome == "error" for run in runs for trace in run):
-            cache.finish()
+    fitted_on = [entry.ticket for entry in calibration] if learned is not None else []
+    _finish([(ask, [*items, *(fitted_on if model in tiers else [])], model) for model in models] + [(judge_ask, items, judge)])
     return Bakeoff(
         arms=arms,
         summary=summary(arms),
@@ -133,6 +132,14 @@ def run_bakeoff(
         seed=seed,
         reviewed=reviewed,
     )
+
+
+def _finish(wished: Sequence[tuple[Ask, Sequence[Ticket], str]]) -> None:
+    """Mark as finished each cache that now holds all that was wished of it."""
+    missing = [cache for cache, items, model in wished if isinstance(cache, ReplyCache) and not all(cache.holds(model, TRIAGE.request(item)) for item in items)]
+    for cache, _, _ in wished:
+        if isinstance(cache, ReplyCache) and not any(cache is other for other in missing):
+            cache.finish()
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def category_majority(frames: Sequence[pd.DataFrame], best: Mapping[str | None, 
         return cheap.reset_index(drop=True).copy()
     valid = (cheap["outcome"] == "answered").tolist()
     target = np.array([best.get(category, fallback) if ok else max(1, fallback) for category, ok in zip(cheap["category"].tolist(), valid, strict=True)])
-    asked = [composed(cheap, frame, target == tier, "category majority") for tier, frame in enumerate(frames)]
-    return picked(asked, target)
+    raised = (composed(cheap, frame, target == tier, "category majority") for tier, frame in enumerate(frames[1:], start=1))
+    return picked([cheap, *raised], target)
 
 
 def nearest_tiers(known: Sequence[Ticket], calibration: Sequence[pd.DataFrame], asked: Sequence[Ticket], k: int = NEIGHBOURS) -> NDArray[np.int_]:
