@@ -275,20 +275,33 @@ def test_bakeoff_on_broken_own_tickets_is_one_line(tmp_path: Path, text: str, wo
     """Without it a missing label would end in a traceback after the models were paid."""
     source = tmp_path / "mine.jsonl"
     source.write_text(text, encoding="utf-8")
-    assert_one_line(workshop("bakeoff", "--tickets", str(source)), *words)
+    from workshop_lib.bakeoff_command import Options, bakeoff
+    from workshop_lib.errors import DataError
+
+    with pytest.raises(DataError) as refused:
+        bakeoff(Options(tickets=source))
+    assert all(word in str(refused.value) for word in words)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("fields", "words"),
     [
-        (("--split", "training"), ("No split 'training'", "test, calibration")),
-        (("--calibration", "x.jsonl"), ("--calibration", "--tickets")),
-        (("--cache", "README.md"), ("README.md is no file of recorded replies",)),
+        ({"split": "training"}, "No split 'training' to run on. Choose one of: test, calibration."),
+        ({"calibration": Path("x.jsonl")}, "--calibration names tickets beside your own; give --tickets FILE too"),
+        ({"cache": ROOT / "README.md", "report": False}, "README.md is no file of recorded replies"),
     ],
+    ids=["split", "calibration", "cache"],
 )
-def test_bakeoff_options_that_do_not_fit_are_one_line(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+def test_bakeoff_options_that_do_not_fit_are_one_line(fields: dict[str, object], words: str) -> None:
     """Without it a slip would be a traceback, or be passed over."""
-    assert_one_line(workshop("bakeoff", *arguments), *words)
+    from workshop_lib.bakeoff_command import Options, bakeoff
+    from workshop_lib.errors import WorkshopError
+
+    with pytest.raises(WorkshopError) as refused:
+        bakeoff(Options(**fields))  # type: ignore[arg-type]
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_live_bakeoff_is_not_begun_without_a_yes(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import nbformat
 from rich.console import Console
 
 from workshop_lib.backend import open_backend
@@ -136,6 +135,7 @@ def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
 
 
 def _page(notebook: Path) -> Path:
+    import nbformat  # takes a second or more to import, which the bake-off need not wait for
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", mermaid_layout_elk_js_url="")  # type: ignore[no-untyped-call]  # a page must open without a network
