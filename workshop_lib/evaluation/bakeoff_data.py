@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from workshop_lib.errors import DataError, SettingsError
+from workshop_lib.evaluation.judging import read_reviews
 from workshop_lib.evaluation.labels import LabelledTicket, load_tickets, read_tickets
 from workshop_lib.tasks import Label
 
@@ -52,10 +52,6 @@ def own(path: Path, calibration: Path | None = None, limit: int | None = None) -
 
 def reviewed(path: Path, tickets: Sequence[LabelledTicket]) -> dict[str, Label]:
     """Return people's labels by ticket id, which replace the judge's; raise DataError if they are of other tickets altogether."""
-    try:
-        read_reviews = import_module("workshop_lib.evaluation.judging").read_reviews
-    except ModuleNotFoundError:
-        raise SettingsError("This version cannot read review files. Leave out --reviews.") from None
     labels: dict[str, Label] = {item_id: review.label for item_id, review in read_reviews(path).items()}
     if not labels.keys() & {entry.ticket.id for entry in tickets}:
         raise DataError(f"{path} reviews none of the {len(tickets)} tickets of this run. Check the item ids in it, or leave out --reviews.")

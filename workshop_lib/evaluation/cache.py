@@ -29,7 +29,7 @@ class ProvenanceError(DataError):
 
 def request_hash(request: Request) -> str:
     """Return the sha256 of everything a model sees of a request; tags are bookkeeping and do not count."""
-    return sha256({**template(request), **settings(request), "prompt": request.prompt})
+    return sha256({**template(request), **settings(request), "prompt": request.prompt, **request.drawn()})
 
 
 class ReplyCache:

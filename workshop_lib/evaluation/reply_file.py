@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from workshop_lib.errors import DataError
 from workshop_lib.evaluation.provenance import Provenance, code_revision, settings, sha256, template
-from workshop_lib.llm import Cost, Reply, Request, Usage
+from workshop_lib.llm import Cost, Reply, Request, TokenLogprob, Usage
 
 FORMAT = "cascade-workshop replies 2"
 _ANY_FORMAT = "cascade-workshop replies "
@@ -103,6 +103,7 @@ def reply_line(key: Key, request: Request, reply: Reply) -> dict[str, Any]:
         "stop_reason": reply.stop_reason,
         "attempts": reply.attempts,
         "source": reply.source,
+        **({} if reply.logprobs is None else {"logprobs": [[token.token, token.logprob, token.alternatives] for token in reply.logprobs]}),
     }
 
 
@@ -167,9 +168,16 @@ def _reply(line: Mapping[str, Any]) -> tuple[Key, Reply]:
         stop_reason=line["stop_reason"],
         attempts=line["attempts"],
         source=line["source"],
+        logprobs=_logprobs(line.get("logprobs")),
     )
     return (line["model"], line["request"]), reply
 
 
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
+
+
+def _logprobs(stored: Any) -> tuple[TokenLogprob, ...] | None:
+    if stored is None:
+        return None
+    return tuple(TokenLogprob(token, logprob, tuple((other, value) for other, value in rest)) for token, logprob, rest in stored)
