@@ -117,13 +117,28 @@ def bulk(
 
 @app.command()
 def bakeoff(
+    split: Annotated[str, typer.Option(help="Shipped tickets to run on: test or calibration.")] = "test",
+    tickets: Annotated[Path | None, typer.Option(help="Your own tickets instead, every one labelled.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="With --tickets and --all: other tickets of yours, to fit learned arms on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N tickets.", min=1)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All arms: every pair of models, all three, category majority, kNN, oracles.")] = False,
+    label: Annotated[bool, typer.Option("--label", help="Ask every model and the judge, store the replies, and stop; asks only what is missing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many calls, tokens and USD it would take; call nothing.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask the models themselves, which costs money; confirms an estimate first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sandbox and of what is drawn.", min=0)] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where replies are kept; default: .workshop/ if live or with --label, else nowhere.")] = None,
+    reviews: Annotated[Path | None, typer.Option(help="People's labels (JSON lines) that replace the judge's.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every table as JSON to this file.")] = None,
+    report: Annotated[bool | None, typer.Option("--report/--no-report", help="Write the HTML report; default: unless --label or --dry-run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the report; default: out/ in the checkout.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N test tickets.", min=1)] = None,
 ) -> None:
     """Run all arms on the same tickets, print the table, and write the report."""
-    from workshop_lib.headless import run_bakeoff_report
+    from workshop_lib.bakeoff_command import Options
+    from workshop_lib.bakeoff_command import bakeoff as run_command
 
-    run_bakeoff_report(out=out, limit=limit)
+    options = Options(split, tickets, calibration, limit, every, label, dry_run, live, yes, seed, cache, reviews, json, report, out)
+    run_command(options, sys.argv[2:])
 
 
 @app.command()

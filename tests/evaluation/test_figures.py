@@ -4,30 +4,56 @@ import io
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from workshop_lib.evaluation.arms import summary, threshold_sweep
-from workshop_lib.evaluation.figures import Picture, cost_quality_figure, figure, reliability_figure, threshold_figure
+from workshop_lib.evaluation.figures import (
+    Picture,
+    calibration_figure,
+    cost_quality_figure,
+    deferral_figure,
+    figure,
+    forest_figure,
+    pareto_figure,
+    quadrant_figure,
+    reliability_figure,
+    risk_coverage_figure,
+    threshold_figure,
+)
 from workshop_lib.evaluation.metrics import reliability
 from workshop_lib.evaluation.recorded import recorded_arms
 
 
 def draw_all() -> list[Picture]:
-    """Return the three figures of the recorded arms."""
+    """Return every figure of the recorded arms."""
     arms = recorded_arms()
-    nano = arms["nano"]
+    nano, sonnet = arms["nano"], arms["sonnet"]
+    before = reliability(nano["confidence"], nano["correct"])
     return [
         reliability_figure(reliability(nano["confidence"], nano["correct"]), "Nano", "recorded"),
         cost_quality_figure(summary(arms), "recorded"),
-        threshold_figure(threshold_sweep(nano, arms["sonnet"]), "recorded"),
+        threshold_figure(threshold_sweep(nano, sonnet), "recorded"),
+        pareto_figure(summary(arms), "recorded"),
+        calibration_figure(before, reliability(np.full(150, 0.82), nano["correct"]), "recorded"),
+        risk_coverage_figure([0.5, 1.0], [0.2, 0.18], 150, "recorded", target=0.1),
+        deferral_figure([0.0, 1.0], [0.82, 0.94], nano["correct"], sonnet["correct"], "recorded"),
+        quadrant_figure(nano["correct"], {name: arm["correct"] for name, arm in arms.items() if name != "nano"}, "recorded", cheap="nano"),
+        forest_figure(families(), "recorded", margin=0.05),
     ]
+
+
+def families(**more: Any) -> pd.DataFrame:
+    """Return differences in three groups: one ahead, one behind, one open."""
+    rows = {"group": ["open", "ahead", "behind"], "n": [5, 6, 7], "difference": [0.0, 0.5, -0.5], "low": [-0.3, 0.1, -0.8], "high": [0.3, 0.8, -0.1]}
+    return pd.DataFrame({**rows, **more})
 
 
 @pytest.fixture(scope="module")
 def pictures() -> list[Picture]:
-    """Return the three figures, drawn once."""
+    """Return the figures, drawn once."""
     return draw_all()
 
 
@@ -88,3 +114,79 @@ def test_in_a_notebook_the_caption_is_the_alt_text(monkeypatch: pytest.MonkeyPat
     assert data["text/plain"] == "C."
     assert how["metadata"] == {"image/png": {"alt": "C."}}
     assert capsys.readouterr().out == "T. C.\n"
+
+
+def test_every_figure_says_n_and_source_in_its_alt_text(pictures: list[Picture]) -> None:
+    """Without it a reader could not tell how many items stand behind a figure, or whose they are."""
+    for picture in pictures:
+        assert "(recorded)" in picture.caption
+        assert "150" in picture.caption or picture.caption.startswith("18 items")
+
+
+def arm(name: str, cost: float, accuracy: float) -> dict[str, Any]:
+    """Return one row of a summary."""
+    return {"arm": name, "n": 10, "cost_per_1000": cost, "accuracy": accuracy, "low": max(0.0, accuracy - 0.1), "high": min(1.0, accuracy + 0.1)}
+
+
+def test_envelope_holds_what_nothing_cheaper_equals() -> None:
+    """Without it a beaten arm could look like a choice, or an oracle like something to buy."""
+    arms = pd.DataFrame([arm("dear", 9, 0.9), arm("cheap", 1, 0.5), arm("same for more", 2, 0.5), arm("same cost, worse", 9, 0.8), arm("oracle", 2, 0.95)])
+    picture = pareto_figure(arms, "sandbox", needs_foresight=["oracle"])
+    assert "filled marks: cheap and dear. Hollow" in picture.caption
+    assert "at least as accurate: same for more and same cost, worse." in picture.caption
+    assert "Possible only with foresight: oracle." in picture.caption
+    assert "filled marks: cheap and oracle." in pareto_figure(arms, "sandbox").caption
+
+
+def test_arms_that_cost_nothing_are_drawn() -> None:
+    """Without it a run in which everything failed, at no cost, would break on the logarithm of 0."""
+    free = pd.DataFrame([arm("a", 0.0, 0.0), arm("b", 0.0, 0.0)])
+    assert "filled marks: a." in pareto_figure(free, "sandbox").caption
+    with_costs = pd.DataFrame([arm("a", 1.0, 0.5) | {"cost_low": 0.8, "cost_high": 1.3}])
+    assert "No arm is beaten at its cost." in pareto_figure(with_costs, "sandbox").caption
+
+
+def test_deferral_references_are_exact() -> None:
+    """Without it a gate could be held against the wrong line and look better than chance."""
+    cheap, strong = [True, True, False, False], [True, False, True, False]
+    said = deferral_figure([0, 0.25, 1], [0.5, 0.75, 0.5], cheap, strong, "sandbox")
+    assert said.caption.endswith("is 0.625 by stated confidence, 0.500 at random and 0.688 with foresight.")
+    assert str(said.table).splitlines()[3].split() == ["0.250", "0.750", "0.500", "0.750"]
+
+
+def test_quadrants_count_each_item_once() -> None:
+    """Without it a loss could be counted as a rescue."""
+    picture = quadrant_figure([True, True, False, False, False], {"x": [True, False, True, True, False]}, "sandbox", cheap="nano")
+    assert "5 items (sandbox), each arm against nano alone: x rescues 2 and loses 1." in picture.caption
+    assert str(picture.table).splitlines()[2].split() == ["x", "1", "2", "1", "1"]
+
+
+def test_forest_is_ordered_and_keeps_all_groups_in_its_table() -> None:
+    """Without it the groups left out of a crowded plot would be lost, or the caption count what is not there."""
+    picture = forest_figure(families(), "sandbox", arm="x", other="y", at_most=2)
+    assert "18 items in 3 groups (sandbox): x is ahead of y beyond its interval in 1, behind in 1, and in 1 no difference is shown. Drawn are the 2 that differ most." in picture.caption
+    assert [line.split()[0] for line in str(picture.table).splitlines()[2:]] == ["behind", "open", "ahead"]
+
+
+def test_calibration_compares_the_same_items() -> None:
+    """Without it two samples could pass for before and after."""
+    rows = reliability([0.9, 0.9], [True, False])
+    assert "0.400 before calibration and 0.000 after" in calibration_figure(rows, reliability([0.5, 0.5], [True, False]), "sandbox").caption
+    with pytest.raises(ValueError, match="same items, at least one; got 2 and 1"):
+        calibration_figure(rows, reliability([0.9], [True]), "sandbox")
+
+
+def test_nothing_to_draw_is_refused() -> None:
+    """Without it an empty comparison would end in a picture of nothing or a traceback from the drawing library."""
+    refused = [
+        (lambda: pareto_figure(pd.DataFrame(), "s"), "at least one arm"),
+        (lambda: quadrant_figure([True], {}, "s"), "at least one arm"),
+        (lambda: quadrant_figure([], {"x": []}, "s"), "at least one"),
+        (lambda: forest_figure(families().iloc[:0], "s"), "at least one group"),
+        (lambda: deferral_figure([0.0], [0.5], [True], [True], "s"), "two points"),
+        (lambda: deferral_figure([0, 1], [0.5, 1], [True], [True, False], "s"), "same items"),
+        (lambda: risk_coverage_figure([], [], 0, "s"), "one value a point"),
+    ]
+    for draw, message in refused:
+        with pytest.raises(ValueError, match=message):
+            draw()

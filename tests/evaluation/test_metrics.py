@@ -15,6 +15,7 @@ from workshop_lib.evaluation.metrics import (
     brier,
     ece,
     mcnemar_exact,
+    mcnemar_from_totals,
     percentile_nearest_rank,
     performance_gap_recovered,
     recall,
@@ -127,6 +128,22 @@ def test_mcnemar_is_the_exact_binomial_test(b: int, c: int) -> None:
     """Without it the p value could be one-sided or approximate."""
     expected = 1.0 if b + c == 0 else binomtest(b, b + c).pvalue
     assert mcnemar_exact(b, c) == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12))
+def test_totals_bound_what_the_pairs_would_say(pairs: list[tuple[bool, bool]]) -> None:
+    """Without it a published table could be said to show, or to exclude, more than it does."""
+    first, second = zip(*pairs, strict=True)
+    low, high = mcnemar_from_totals(sum(first), sum(second), len(pairs))
+    p = mcnemar_exact(sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs))
+    assert low <= p <= high
+
+
+def test_the_published_totals_show_no_difference() -> None:
+    """Without it 28 against 25 of 30 could be read as a proof."""
+    assert mcnemar_from_totals(28, 25, 30) == pytest.approx((0.25, 0.453125))
+    with pytest.raises(ValueError, match="between 0 and n"):
+        mcnemar_from_totals(31, 25, 30)
 
 
 def test_bootstrap_resamples_families_not_items() -> None:

@@ -6,20 +6,18 @@ Every function takes plain sequences, numpy arrays or pandas columns, one entry 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_CELLS = 4_000_000  # resampled counts held in memory at once by the bootstrap
+from workshop_lib.evaluation.intervals import Interval, wilson
+from workshop_lib.evaluation.uncertainty import bootstrap_paired
 
-
-class Interval(NamedTuple):
-    """A lower and an upper bound."""
-
-    low: float
-    high: float
+__all__ = [
+    "Interval", "ReliabilityRow", "agreement", "auroc", "bootstrap_difference", "brier", "ece", "mcnemar_exact", "mcnemar_from_totals",
+    "percentile_nearest_rank", "performance_gap_recovered", "recall", "reliability", "wilson",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,26 +30,6 @@ class ReliabilityRow:
     mean_confidence: float
     accuracy: float
     interval: Interval
-
-
-def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
-    """Return the Wilson score interval of the share k/n; without any item it is (0, 1).
-
-    With z the normal quantile and p = k/n: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
-    Source: E. B. Wilson, JASA 22 (1927) 209-212; recommended for small n by Brown, Cai and DasGupta, Statistical Science 16 (2001).
-    """
-    if not 0 <= k <= n:
-        raise ValueError(f"k must lie between 0 and n, got k={k}, n={n}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
-    if n == 0:
-        return Interval(0.0, 1.0)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, shrink = k / n, 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / shrink
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / shrink
-    # At k = 0 and k = n one bound is exact; rounding must not move it past the share itself.
-    return Interval(max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
 
 
 def agreement(first: Iterable[Any], second: Iterable[Any]) -> float:
@@ -157,27 +135,26 @@ def mcnemar_exact(b: int, c: int) -> float:
     return min(1.0, 2 * tail / (1 << n))  # integers throughout: exact until the one division
 
 
+def mcnemar_from_totals(k_first: int, k_second: int, n: int) -> Interval:
+    """Return the lowest and highest p of `mcnemar_exact` that two totals on the same n items allow, when which items is not known.
+
+    A published table gives 28 and 25 of 30 right and no pairing: whatever the pairing, p lies within these bounds (0.25 to 0.45).
+    """
+    if not (0 <= k_first <= n and 0 <= k_second <= n):
+        raise ValueError(f"both counts must lie between 0 and n, got {k_first} and {k_second} of {n}")
+    # how many items both got right decides everything: from what must overlap to all the weaker arm has
+    overlaps = range(max(0, k_first + k_second - n), min(k_first, k_second) + 1)
+    p_values = [mcnemar_exact(k_first - both, k_second - both) for both in overlaps]
+    return Interval(min(p_values), max(p_values))
+
+
 def bootstrap_difference(a: ArrayLike, b: ArrayLike, families: Iterable[Any], draws: int = 2000, seed: int = 0) -> Interval:
     """Return the 95 % percentile interval of mean(a) - mean(b) on the same items, resampling whole families with replacement.
 
     Items of one family are near-duplicates, so resampling single items would make the interval too narrow.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; Cameron, Gelbach and Miller, REStat 90 (2008), for clusters.
     """
-    differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    codes = np.unique([str(family) for family in families], return_inverse=True)[1]
-    _same_length(differences, codes)
-    if differences.size == 0 or draws < 1:
-        raise ValueError("the bootstrap needs at least one item and one draw")
-    sums, sizes = np.bincount(codes, weights=differences), np.bincount(codes)
-    generator = np.random.default_rng(seed)
-    shares = np.full(len(sums), 1 / len(sums))
-    block = max(1, _CELLS // len(sums))
-    means: list[NDArray[np.float64]] = []
-    for start in range(0, draws, block):
-        picked = generator.multinomial(len(sums), shares, size=min(block, draws - start))
-        means.append((picked @ sums) / (picked @ sizes))
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    return Interval(float(low), float(high))
+    return bootstrap_paired(a, b, families, draws=draws, seed=seed).interval
 
 
 def _claims(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

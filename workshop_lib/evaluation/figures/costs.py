@@ -1,0 +1,131 @@
+"""Figures about money: what accuracy costs arm by arm, which arms nothing beats, and what a threshold buys."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from workshop_lib.evaluation.figures.base import COLOURS, DPI, GREY, MARKERS, Picture, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def cost_quality_figure(summary: pd.DataFrame, source: str, title: str = "What accuracy costs") -> Picture:
+    """Draw each arm of a summary at its cost per 1,000 items (log scale) and its accuracy with 95 % interval."""
+    arms = summary.sort_values(["cost_per_1000", "arm"]).reset_index(drop=True)
+
+    def draw(axes: "Axes") -> None:
+        for index, row in enumerate(arms.to_dict("records")):
+            colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+            cost, accuracy = row["cost_per_1000"], row["accuracy"]
+            axes.plot([cost, cost], [row["low"], row["high"]], color=colour, linewidth=1.2)
+            axes.plot(cost, accuracy, marker=marker, color=colour, markersize=8, linestyle="none")
+        axes.set(xscale="log", xlabel="USD per 1,000 items (log scale)", ylabel="accuracy, with 95 % interval")
+        axes.xaxis.set_major_formatter("{x:g}")
+        _room(axes, arms)
+        _labels(axes, arms)
+
+    best = arms.iloc[int(arms["accuracy"].to_numpy(float).argmax())]
+    cheapest = arms.iloc[0]
+    caption = (
+        f"{len(arms)} arms on {int(arms['n'].iloc[0])} items ({source}): {cheapest['arm']} is cheapest at {cheapest['cost_per_1000']:.3g} USD per 1,000 "
+        f"with accuracy {cheapest['accuracy']:.3f}; {best['arm']} is most accurate at {best['accuracy']:.3f} for {best['cost_per_1000']:.3g} USD."
+    )
+    return figure(draw, title=title, caption=caption, table=arms[["arm", "cost_per_1000", "accuracy", "low", "high"]], size=(7.4, 4.6))
+
+
+def pareto_figure(summary: pd.DataFrame, source: str, title: str = "Cost and accuracy of every arm", needs_foresight: Collection[str] = ()) -> Picture:
+    """Draw each arm at its cost and accuracy, with intervals and the staircase of arms that no cheaper arm equals or beats.
+
+    Takes the rows of `arms.summary`; `cost_low` and `cost_high` (USD per 1,000 items), if there, are drawn as intervals of the cost. Arms in `needs_foresight`
+    (oracles) are shown and never part of the staircase. The staircase goes by point estimates: where intervals overlap, its order may be chance.
+    """
+    if summary.empty:
+        raise ValueError("a cost-quality plane needs at least one arm")
+    arms = summary.sort_values(["cost_per_1000", "accuracy", "arm"], ascending=[True, False, True]).reset_index(drop=True)
+    names, cost, accuracy = (list(arms[column]) for column in ("arm", "cost_per_1000", "accuracy"))
+    best, envelope = -1.0, []
+    for name, right in zip(names, accuracy, strict=True):
+        if name not in needs_foresight and right > best:
+            best = right
+            envelope.append(name)
+    on = arms[arms["arm"].isin(envelope)]
+
+    def draw(axes: "Axes") -> None:
+        axes.step(on["cost_per_1000"].to_numpy(float), on["accuracy"].to_numpy(float), where="post", color=GREY, linewidth=1.2, linestyle="--")
+        for index, row in enumerate(arms.to_dict("records")):
+            colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+            axes.plot([row["cost_per_1000"]] * 2, [row["low"], row["high"]], color=colour, linewidth=1.2)
+            if "cost_low" in row:
+                axes.plot([row["cost_low"], row["cost_high"]], [row["accuracy"]] * 2, color=colour, linewidth=1.2)
+            face = colour if row["arm"] in envelope else "white"
+            axes.plot(row["cost_per_1000"], row["accuracy"], marker=marker, color=colour, markerfacecolor=face, markersize=8, linestyle="none")
+        if cost[0] > 0:
+            axes.set(xscale="log", xlabel="USD per 1,000 items (log scale)")
+            axes.xaxis.set_major_formatter("{x:g}")
+            _room(axes, arms)
+        else:  # something cost nothing, which a log scale cannot show
+            dearest = max(cost[-1], 1e-6)
+            axes.set(xlabel="USD per 1,000 items", xlim=(-0.05 * dearest, 1.6 * dearest), ylim=(max(0.0, float(arms["low"].min()) - 0.03), min(1.02, float(arms["high"].max()) + 0.03)))
+        axes.set(ylabel="accuracy, with 95 % interval")
+        _labels(axes, arms)
+
+    beaten = [name for name in names if name not in envelope and name not in needs_foresight]
+    caption = (
+        f"{len(arms)} arms on {int(arms['n'].iloc[0])} items ({source}). On the dashed staircase, filled marks: {_listed(envelope)}. "
+        f"{'Hollow, because an arm that costs no more is at least as accurate' if beaten else 'No arm is beaten at its cost'}{': ' if beaten else ''}{_listed(beaten) if beaten else ''}. "
+        + (f"Possible only with foresight: {_listed([name for name in names if name in needs_foresight])}. " if needs_foresight else "")
+        + "Point estimates: where intervals overlap the order may be chance."
+    )
+    table = arms[["arm", "cost_per_1000", "accuracy", "low", "high"]].assign(envelope=[name in envelope for name in names])
+    return figure(draw, title=title, caption=caption, table=table, size=(7.4, 4.8))
+
+
+def threshold_figure(sweep: pd.DataFrame, source: str, title: str = "What a confidence threshold buys") -> Picture:
+    """Draw accuracy (with 95 % interval) and escalation rate against the threshold, from `arms.threshold_sweep`."""
+
+    def draw(axes: "Axes") -> None:
+        at = sweep["threshold"].to_numpy(float)
+        axes.fill_between(at, sweep["low"].to_numpy(float), sweep["high"].to_numpy(float), color=COLOURS[5], alpha=0.3, linewidth=0)
+        for name, label, index in (("accuracy", "accuracy", 0), ("escalation_rate", "escalation rate", 1)):
+            values = sweep[name].to_numpy(float)
+            axes.plot(at, values, marker=MARKERS[index], color=COLOURS[index], linestyle=("-", "--")[index])
+            above = values[0] < 0.9
+            axes.annotate(label, (at[0], values[0]), xytext=(0, 10 if above else -14), textcoords="offset points", color=COLOURS[index], fontsize=9)
+        axes.set(ylim=(-0.03, 1.05), xlabel="escalate below this confidence", ylabel="share of items")
+
+    first, last = sweep.iloc[0], sweep.iloc[-1]
+    caption = (
+        f"{int(first['n'])} items ({source}): raising the threshold from {first['threshold']:g} to {last['threshold']:g} takes the escalation rate from "
+        f"{first['escalation_rate']:.3f} to {last['escalation_rate']:.3f} and accuracy from {first['accuracy']:.3f} to {last['accuracy']:.3f}."
+    )
+    return figure(draw, title=title, caption=caption, table=sweep[["threshold", "escalation_rate", "accuracy", "low", "high", "cost_usd"]])
+
+
+def _room(axes: "Axes", arms: pd.DataFrame) -> None:
+    cheapest, dearest = float(arms["cost_per_1000"].min()), float(arms["cost_per_1000"].max())
+    low, high = float(arms["low"].min()), float(arms["high"].max())
+    axes.set_xlim(cheapest / 1.6, dearest * 3.2)  # room for the labels, which stand right of their points
+    axes.set_ylim(max(0.0, low - 0.03), min(1.02, high + 0.03))
+
+
+def _labels(axes: "Axes", arms: pd.DataFrame) -> None:
+    """Write each arm's name beside its point, moved down as far as needed not to touch another name."""
+    figure_of = axes.figure
+    figure_of.draw_without_rendering()  # type: ignore[union-attr, unused-ignore]  # positions are known only after the layout
+    taken: list[tuple[float, float, float]] = []
+    for row in sorted(arms.to_dict("records"), key=lambda row: -float(row["accuracy"])):
+        x, y = axes.transData.transform((row["cost_per_1000"], row["accuracy"]))
+        width, height = 7.0 * len(row["arm"]) * DPI / 100, 14.0 * DPI / 100
+        place = float(y)
+        while any(abs(place - other) < height and left < x + width and x < right for left, right, other in taken):
+            place -= 2.0
+        taken.append((float(x), float(x) + width, place))
+        offset = (9, (place - float(y)) * 72 / DPI - 3)
+        behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}  # an interval's line must not cross a name
+        axes.annotate(row["arm"], (row["cost_per_1000"], row["accuracy"]), xytext=offset, textcoords="offset points", fontsize=8.5, color="#222222", bbox=behind)
+
+
+def _listed(names: list[str]) -> str:
+    return "none" if not names else names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
