@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
 from workshop_lib.bulk.bitmap import Ids, key_of
 from workshop_lib.bulk.journal import NO_KEY, Journal
 from workshop_lib.bulk.outage import Outage
+from workshop_lib.bulk.runner import Done
 from workshop_lib.bulk.sources import Entry, Rejected
 from workshop_lib.bulk.work import Engine, Met, Outcome, Piece, broken
 
@@ -29,16 +31,25 @@ class Guards:
 class Job:
     """One run over one journal; `stop` may be called from another thread or a signal handler.
 
-    `end` says why it ended, `trouble` what was met last if that was an outage, `sources` who answered.
+    `end` says why it ended, `trouble` what was met last if that was an outage, `sources` who answered. `abandon` is called when an error ends
+    the run, so that what waits for its turn is not sent.
     """
 
-    def __init__(self, journal: Journal, engine: Engine, guards: Guards | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        engine: Engine,
+        guards: Guards | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        abandon: Callable[[], None] = lambda: None,
+    ) -> None:
         self.journal = journal
         self.end: End = "finished"
         self.sources: frozenset[str] = frozenset()
         self._engine = engine
         self._guards = guards or Guards()
         self._clock = clock
+        self._abandon = abandon
         self._stopping = threading.Event()
         self._begun = clock()
         self._outage = Outage()
@@ -56,22 +67,33 @@ class Job:
 
     def run(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield each entry once its rows are in the journal; raise DataError if they cannot be written."""
-        for done in self._engine(self._wanted(entries)):
-            outcome = done.result or broken(done.item.entry.ticket.id if not isinstance(done.item.entry.ticket, Rejected) else "", done.error or ValueError())
-            self.sources |= outcome.sources
-            if outcome.unfinished is not None:
-                self.stop("max_calls" if outcome.unfinished == "max_calls" else "interrupted")
-                self._spent(outcome)
-                continue
-            yield from self._keep(self._outage.after(done.item, outcome))
-            if self._outage.certain is not None:
-                self.stop("outage")
+        with closing(self._engine(self._wanted(entries))) as results:
+            try:
+                for done in results:
+                    yield from self._taken(done)
+            except BaseException:
+                self._abandon()
+                raise
         if not self._stopping.is_set():
             yield from self._keep(self._outage.at_the_end())
-            if self._outage.certain is not None:
-                self.stop("outage")
+            self._look()
         for outcome in self._outage.left():
             self._spent(outcome)
+
+    def _taken(self, done: Done[Piece, Outcome]) -> Iterator[Entry]:
+        ticket = done.item.entry.ticket
+        outcome = done.result or broken(ticket.ticket_id if isinstance(ticket, Rejected) else ticket.id, done.error)
+        self.sources |= outcome.sources
+        if outcome.unfinished is not None:
+            self.stop("max_calls" if outcome.unfinished == "max_calls" else "interrupted")
+            self._spent(outcome)
+            return
+        yield from self._keep(self._outage.after(done.item, outcome))
+        self._look()
+
+    def _look(self) -> None:
+        if self._outage.certain is not None:
+            self.stop("outage")
 
     def _wanted(self, entries: Iterable[Entry]) -> Iterator[Piece]:
         """Yield what is still to be done; a second ticket of the same id is told as an error, and not asked about."""

@@ -1,7 +1,7 @@
 """What becomes of one ticket: walked through the tiers by a worker, and told as rows with what they cost."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,7 +50,7 @@ class Piece:
     key: bytes
 
 
-Engine = Callable[[Iterable[Piece]], Iterator[Done[Piece, Outcome]]]
+Engine = Callable[[Iterable[Piece]], Generator[Done[Piece, Outcome], None, None]]
 """Workers: they take pieces as they are free and bring back what became of each, in the order they finish."""
 
 
@@ -113,7 +113,7 @@ def rejected(entry: Entry, ticket: Rejected) -> Outcome:
     return Outcome(rows=line(row).encode(), failed=True)
 
 
-def broken(ticket_id: str, error: Exception) -> Outcome:
+def broken(ticket_id: str, error: Exception | None) -> Outcome:
     """Return the Outcome of a ticket that met an unforeseen error."""
     return Outcome(rows=line(error_row(ticket_id, type(error).__name__, str(error))).encode(), cost_complete=False, failed=True)
 
@@ -125,7 +125,7 @@ def threads(work: Callable[[Ticket], Outcome], concurrency: int) -> Engine:
         ticket = piece.entry.ticket
         return rejected(piece.entry, ticket) if isinstance(ticket, Rejected) else work(ticket)
 
-    def engine(pieces: Iterable[Piece]) -> Iterator[Done[Piece, Outcome]]:
+    def engine(pieces: Iterable[Piece]) -> Generator[Done[Piece, Outcome], None, None]:
         return run(pieces, one, concurrency=concurrency)
 
     return engine
