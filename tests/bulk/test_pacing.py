@@ -114,6 +114,10 @@ def test_the_first_refusal_sets_seven_tenths_of_the_last_second() -> None:
     rate.refused(1.1)
     assert rate.per_second == pytest.approx(0.7 * 99), "cut at most twice a second"
     rate.refused(1.6)
+    assert rate.per_second == pytest.approx(0.7 * 99), "and not before six sends told how the last cut did"
+    for _ in range(5):
+        rate.answered(rate.per_second)
+    rate.refused(1.7)
     assert rate.per_second == pytest.approx(0.9 * 0.7 * 99)
 
 
