@@ -30,16 +30,16 @@ DECISIONS = st.fixed_dictionaries(
         "confidence": st.sampled_from([0.5, 0.7, 0.9]), "reasoning": st.just("r"),
     }
 )  # fmt: skip
-SAID = st.one_of(DECISIONS, DECISIONS, DECISIONS, st.sampled_from(["no idea", "blocked", "fails"]))
+SAID = st.one_of(DECISIONS, DECISIONS, DECISIONS, st.sampled_from(["no idea", "blocked", "throttled", "server"]))
 
 
 def answering(script: dict[tuple[str, str], Any]) -> Callable[[str, Request], Reply]:
-    """Return an `Ask` that follows a script; "fails" fails, "blocked" is a guardrail's intervention, other text is no answer."""
+    """Return an `Ask` that follows a script; "throttled" and "server" fail so, "blocked" is a guardrail's intervention, other text is no answer."""
 
     def ask(model: str, request: Request) -> Reply:
         says = script[model, request.tags["ticket"]]
-        if says == "fails":
-            raise CallError("throttled", model, "slow down.")
+        if says in ("throttled", "server"):
+            raise CallError(says, model, "no answer.")
         stop = "guardrail_intervened" if says == "blocked" else "tool_use"
         fields = None if isinstance(says, str) else says
         tier = TIERS.index(model)
@@ -48,10 +48,10 @@ def answering(script: dict[tuple[str, str], Any]) -> Callable[[str, Request], Re
     return ask
 
 
-@settings(max_examples=60, deadline=None)
-@given(first=st.lists(DECISIONS, min_size=6, max_size=6), later=st.lists(st.tuples(SAID, SAID), min_size=6, max_size=6))
-def test_composed_equals_walked_over_three_tiers(first: list[dict[str, Any]], later: list[tuple[Any, Any]]) -> None:
-    """Without it arms composed offline and live cascades would be two things, above all where a later tier fails, is blocked or invalid."""
+@settings(max_examples=100, deadline=None)
+@given(first=st.lists(SAID, min_size=6, max_size=6), later=st.lists(st.tuples(SAID, SAID), min_size=6, max_size=6))
+def test_composed_equals_walked_over_three_tiers(first: list[Any], later: list[tuple[Any, Any]]) -> None:
+    """Without it arms composed offline and live cascades would be two things, above all where a tier fails, is blocked or invalid."""
     script = {("nano", f"X-{n}"): said for n, said in enumerate(first)}
     script |= {(tier, f"X-{n}"): said for n, pair in enumerate(later) for tier, said in zip(TIERS[1:], pair, strict=True)}
     ask = answering(script)

@@ -52,7 +52,8 @@ def frame(traces: Iterable[Trace[Any]], labels: Sequence[LabelledTicket | Labell
 
     Columns: item_id, family, cohort; category, priority, needs_human and gold_* of the same (for questions: answer and gold_answer); correct
     (the category, or the question's answer), joint (all three fields; for questions the same as correct); confidence (of the first tier, 0
-    without a valid answer); cost_usd, cost_complete, latency_ms; escalated, escalated_because, model_used, review_required, outcome, source.
+    without a valid answer); cost_usd, cost_complete, latency_ms; escalated, escalated_because, model_used, review_required, outcome, first_error
+    (kind of the first tier's failed call, or empty), source.
     Raises ValueError unless traces and labels are of the same items, one each: arms with other denominators cannot be compared.
     """
     by_id: dict[str, Trace[Any]] = {}
@@ -130,6 +131,7 @@ def _walked(trace: Trace[Any]) -> dict[str, Any]:
         "model_used": trace.model_used,
         "review_required": trace.review_required,
         "outcome": trace.outcome,
+        "first_error": "" if first.error is None else first.error.kind,
         "source": ", ".join(sources),
     }
 
