@@ -41,7 +41,7 @@ def main() -> int:
     except (WorkshopError, OSError) as error:  # such as a full disk: the starter shows the last line of the log
         print(error, file=sys.stderr)
         return 1
-    return 0
+    return run.leave()
 
 
 def _owner(text: str) -> Owner:

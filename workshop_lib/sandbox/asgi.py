@@ -1,13 +1,17 @@
 """The HTTP side of the server: reading bodies within limits, and writing JSON replies and streams."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from starlette.types import Receive, Scope, Send
 
 from workshop_lib.sandbox.wire import Reply, Streamed
 
 LARGEST_BODY = 4 * 1024 * 1024
+_DRAINED = 64 * 1024 * 1024
+_DRAIN_S = 10.0
 SOURCE_HEADER = "x-workshop-source"
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
@@ -16,6 +20,10 @@ Handler = Callable[[Scope, Receive], Awaitable[Reply | Streamed]]
 
 class BodyTooLarge(Exception):
     """The request body is larger than the server takes."""
+
+
+class ClientGone(Exception):
+    """The client went away before it had sent its request; there is nobody to answer."""
 
 
 class BadAddress(Exception):
@@ -34,6 +42,8 @@ class Endpoint:
             answer = await self._handler(scope, receive)
         except BadAddress as error:
             answer = bad(str(error))
+        except ClientGone:
+            return
         if isinstance(answer, Streamed):
             await _stream(answer, send)
             return
@@ -76,19 +86,35 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def body(scope: Scope, receive: Receive) -> bytes:
-    """Read a body of at most LARGEST_BODY bytes; raise BodyTooLarge without reading more."""
+    """Read a body of at most LARGEST_BODY bytes; raise BodyTooLarge for a larger one, ClientGone if the client left before its end."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > LARGEST_BODY:
+        await _drain(receive)
         raise BodyTooLarge
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > LARGEST_BODY:
+            chunks.clear()
+            await _drain(receive)
             raise BodyTooLarge
-        chunks.append(chunk)
         if not message.get("more_body", False):
-            return b"".join(chunks)
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)
 
 
+async def _drain(receive: Receive) -> None:
+    """Read on and keep nothing: a client that is still sending would not see the refusal. Not for ever, nor without end."""
+    drained = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            while drained < _DRAINED:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return

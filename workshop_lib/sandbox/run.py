@@ -6,15 +6,16 @@ import gc
 import json
 import os
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import uvicorn
+from typing import NoReturn
 
 from workshop_lib.errors import SandboxError
 from workshop_lib.sandbox import server, shapes
 from workshop_lib.sandbox.leases import Leases, Owner
+from workshop_lib.sandbox.serving import BACKLOG, Serving
 from workshop_lib.sandbox.stand_ins import questions, triage
 
 HOST = "127.0.0.1"
@@ -78,13 +79,13 @@ def _warm_up() -> None:
 
 def listen(port: int, *, or_any: bool = False) -> socket.socket:
     """Return a listening socket on loopback; raise SandboxError with the remedy if the port is in use."""
-    # The protocol is named because asyncio turns Nagle's delay (40 ms a reply) off only for sockets that name it.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it; with Nagle's delay a reply takes 40 ms
     if os.name == "posix":  # elsewhere this option would share the port with another server
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((HOST, port))
-        sock.listen(1024)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         if or_any and port:
@@ -101,27 +102,14 @@ def listen(port: int, *, or_any: bool = False) -> socket.socket:
 
 
 async def _serve(sandbox: server.Sandbox, listening: socket.socket) -> None:
-    config = uvicorn.Config(
-        server.app(sandbox),
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
-        ws="none",
-    )
-    serving = uvicorn.Server(config)
-    watching = asyncio.create_task(_watch(sandbox, serving))
-    await serving.serve(sockets=[listening])
-    watching.cancel()
+    await Serving(server.app(sandbox), listening).until_stopped(lambda: sandbox.leases.abandoned, _WATCH_S)
 
 
-async def _watch(sandbox: server.Sandbox, serving: uvicorn.Server) -> None:
-    while not serving.should_exit:
-        await asyncio.sleep(_WATCH_S)
-        if sandbox.leases.abandoned:
-            serving.should_exit = True
+def leave(status: int = 0) -> NoReturn:
+    """End this process at once: threads of the HTTP server may still be ending, and abort if they meet half an interpreter."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _tidy(state_file: Path) -> None:
@@ -147,3 +135,4 @@ def serve(port: int, seed: int, time_scale: float) -> None:
     Raises SandboxError, one line with the remedy, if the port is in use.
     """
     run(Options(port=port, seed=seed, time_scale=time_scale, banner=_BANNER))
+    leave()
