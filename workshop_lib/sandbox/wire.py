@@ -1,7 +1,7 @@
 """What the server knows of a protocol: requests understood, answers whole or as a stream, and refusals."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -14,10 +14,11 @@ Reply = tuple[int, Mapping[str, str], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Streamed:
-    """An answer sent in chunks as they come; the status is 200."""
+    """An answer sent in chunks as they come."""
 
     headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes]
+    status: int = 200
 
 
 class Refusal(Exception):
