@@ -7,14 +7,19 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from workshop_lib.errors import SandboxError
 from workshop_lib.sandbox import server, shapes
+from workshop_lib.sandbox.config import SandboxConfig
+from workshop_lib.sandbox.faults import Fault
 from workshop_lib.sandbox.leases import Leases, Owner
+from workshop_lib.sandbox.quotas import Quota
 from workshop_lib.sandbox.serving import BACKLOG, Serving
 from workshop_lib.sandbox.stand_ins import questions, triage
 
@@ -44,6 +49,9 @@ class Options:
     state_file: Path | None = None
     owners: tuple[Owner, ...] = ()
     banner: str = ""
+    quotas: tuple[Quota, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    upstream: Mapping[str, Any] | None = None
 
 
 def run(options: Options) -> None:
@@ -52,13 +60,13 @@ def run(options: Options) -> None:
     port = listening.getsockname()[1]
     try:
         _warm_up()
-        sandbox = server.Sandbox(options.seed, options.time_scale, options.key, Leases(*options.owners))
+        sandbox = _sandbox(options)
         if sandbox.leases.abandoned:
             return  # the starter ended meanwhile, and another may have written the state file
         if options.state_file is not None:
             _write_state(options.state_file, options, port)
         if options.banner:
-            print(options.banner.format(port=port), flush=True)
+            print(options.banner.format(port=port), *_notes(options), sep="", flush=True)
         asyncio.run(_serve(sandbox, listening))
         if options.state_file is not None and sandbox.leases.abandoned:
             _tidy(options.state_file)  # after a crash or a stop the files stay, so that a restart finds the port
@@ -66,6 +74,37 @@ def run(options: Options) -> None:
         pass
     finally:
         listening.close()
+
+
+def _sandbox(options: Options) -> server.Sandbox:
+    sandbox = server.Sandbox(options.seed, options.time_scale, options.key, Leases(*options.owners))
+    for quota in options.quotas:
+        sandbox.quotas.add(quota)
+    for fault in options.faults:
+        sandbox.faults.add(fault)
+    if options.upstream:
+        upstream = _upstream()
+        sandbox.answerer = upstream.open_answerer(upstream.read(options.upstream), sandbox.answerer)
+    return sandbox
+
+
+def _notes(options: Options) -> Iterator[str]:
+    """Yield what a person should know besides the address: limits and faults in force, and who answers."""
+    for quota in options.quotas:
+        yield f"quota in force: {quota.model_dump_json(exclude_none=True)}\n"
+    for fault in options.faults:
+        yield f"fault in force: {fault.model_dump_json(exclude_none=True)}\n"
+    if options.upstream:
+        upstream = _upstream()
+        yield f"{upstream.notice(upstream.read(options.upstream))}\n"
+
+
+def _upstream() -> Any:
+    """Return the package that puts real models behind the sandbox; loaded only when it is wanted."""
+    try:
+        return import_module("workshop_lib.sandbox.upstream")
+    except ModuleNotFoundError as error:
+        raise SandboxError(f"Models behind the sandbox need a module that is not here ({error.name}). Leave out --upstream and --replay.") from error
 
 
 def _warm_up() -> None:
@@ -129,10 +168,19 @@ def _write_state(file: Path, options: Options, port: int) -> None:
     draft.replace(file)
 
 
-def serve(port: int, seed: int, time_scale: float) -> None:
+def serve(config: SandboxConfig) -> NoReturn:
     """Run a sandbox in the foreground until Ctrl-C, printing how to point boto3, the AWS CLI and openai at it.
 
     Raises SandboxError, one line with the remedy, if the port is in use.
     """
-    run(Options(port=port, seed=seed, time_scale=time_scale, banner=_BANNER))
+    options = Options(
+        port=config.port,
+        seed=config.seed,
+        time_scale=config.time_scale,
+        banner=_BANNER,
+        quotas=config.quota,
+        faults=config.fault,
+        upstream=config.upstream,
+    )
+    run(options)
     leave()

@@ -61,10 +61,11 @@ class Serving(Server):
 
 
 def _handed_over(listening: socket.socket) -> SocketHolder:
-    """Return a bound socket as granian takes it; the members of its holder differ between systems."""
+    """Return a bound socket as granian takes it: its own copy, which it closes; the members of its holder differ between systems."""
     holder: Callable[..., SocketHolder] = SocketHolder  # its constructor is not in the type stub
+    copy = listening.dup().detach()
     if sys.platform == "win32":
-        return holder(listening.detach())  # there the holder closes it
+        return holder(copy)
     if sys.platform.startswith(("linux", "freebsd")):
-        return holder(listening.fileno(), False, BACKLOG)
-    return holder(listening.fileno(), False)
+        return holder(copy, False, BACKLOG)
+    return holder(copy, False)
