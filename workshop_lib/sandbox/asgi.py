@@ -135,7 +135,7 @@ def bad(message: str, status: int = 400) -> Reply:
 def from_loopback(scope: Scope) -> bool:
     """Say whether a request names this machine; a web page that had its own name point here does not."""
     hosts = [value.decode("latin-1") for key, value in scope["headers"] if key in (b"host", b":authority")]
-    return all(_names_loopback(host) for host in hosts)  # HTTP/1.0 has none; a browser that was rebound always sends one
+    return all(_names_loopback(host) for host in hosts if host)  # HTTP/1.0 has none; a browser that was rebound always sends one
 
 
 def from_elsewhere(scope: Scope) -> bool:
