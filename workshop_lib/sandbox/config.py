@@ -38,8 +38,9 @@ def read(file: Path | None, options: Mapping[str, Any]) -> SandboxConfig:
     found = _table(file) if file is not None else {}
     given = {name: value for name, value in options.items() if value not in (None, (), {})}
     for name in ("quota", "fault"):
-        if name in given and isinstance(found.get(name, []), list):
-            given[name] = [*found.get(name, []), *given[name]]
+        more = given.pop(name, ())
+        if isinstance(found.get(name, []), list):
+            given[name] = [*found.get(name, []), *more]
     if isinstance(found.get("upstream"), dict):
         given["upstream"] = {**found["upstream"], **given.get("upstream", {})}
     return _valid(SandboxConfig, {**found, **given}, str(file) if file is not None else "sandbox")
