@@ -1,6 +1,5 @@
 """The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, build, lint, data`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -61,15 +60,15 @@ def sandbox(
 ) -> None:
     """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
     if context.invoked_subcommand is None:
-        from workshop_lib.sandbox import ONE_THREAD
         from workshop_lib.sandbox import config as sandbox_config
+        from workshop_lib.sandbox import prepare_process
 
         behind = sandbox_config.upstream(upstream, map_ or (), record, replay, on_miss, api_key_env)
         quotas = tuple(sandbox_config.quota(text) for text in quota or ())
         faults = tuple(sandbox_config.fault(text) for text in fault or ())
         options = {"port": port, "seed": seed, "time_scale": time_scale, "quota": quotas, "fault": faults, "upstream": behind}
         found = sandbox_config.read(config, options)
-        os.environ.update(ONE_THREAD)
+        prepare_process()
         from workshop_lib.sandbox.run import serve  # after the line above, because it loads the numerical libraries
 
         serve(found)
