@@ -43,6 +43,7 @@ build: $(INSTALLED)  ## Rebuild notebooks and run sheets from their source.py
 	$(BIN)/workshop build
 
 bench: $(INSTALLED)  ## Measure the sandbox and the library on this machine
+	$(BIN)/python benchmarks/sandbox_load.py
 	$(BIN)/python benchmarks/throughput.py
 
 clean:  ## Remove what was made: environment, reports, caches

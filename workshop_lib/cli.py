@@ -1,6 +1,5 @@
 """The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, build, lint, data`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -46,18 +45,33 @@ def doctor() -> None:
 @sandbox_app.callback()
 def sandbox(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="0 takes a free port.", min=0, max=65535)] = 8000,
-    seed: Seed = 0,
-    time_scale: Annotated[float, typer.Option(help="Seconds slept per second of modelled latency.", min=0)] = 1.0,
+    port: Annotated[int | None, typer.Option(help="0 takes a free port. Default: 8000.", min=0, max=65535)] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes. Default: 0.", min=0)] = None,
+    time_scale: Annotated[float | None, typer.Option(help="Seconds slept per second of modelled latency. Default: 1.", min=0)] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with all of these; options win.")] = None,
+    quota: Annotated[list[str] | None, typer.Option(help="MODEL:rpm=60,tpm=100000; * is each model. May be repeated.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help='JSON, such as {"error_rate": 0.1, "kind": "throttled"}. May be repeated.')] = None,
+    upstream: Annotated[str | None, typer.Option(help="OpenAI-compatible server that answers for the mapped models.")] = None,
+    map_: Annotated[list[str] | None, typer.Option("--map", help="ID=MODEL: who answers for a model. May be repeated.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Append every upstream reply to this file.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Answer from such a file.")] = None,
+    on_miss: Annotated[str | None, typer.Option(help="What is not in it: error, stand-in or upstream.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Variable that holds the upstream server's key.")] = None,
 ) -> None:
     """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
     if context.invoked_subcommand is None:
-        from workshop_lib.sandbox import ONE_THREAD
+        from workshop_lib.sandbox import config as sandbox_config
+        from workshop_lib.sandbox import prepare_process
 
-        os.environ.update(ONE_THREAD)
+        behind = sandbox_config.upstream(upstream, map_ or (), record, replay, on_miss, api_key_env)
+        quotas = tuple(sandbox_config.quota(text) for text in quota or ())
+        faults = tuple(sandbox_config.fault(text) for text in fault or ())
+        options = {"port": port, "seed": seed, "time_scale": time_scale, "quota": quotas, "fault": faults, "upstream": behind}
+        found = sandbox_config.read(config, options)
+        prepare_process()
         from workshop_lib.sandbox.run import serve  # after the line above, because it loads the numerical libraries
 
-        serve(port=port, seed=seed, time_scale=time_scale)
+        serve(found)
 
 
 @sandbox_app.command()

@@ -17,12 +17,19 @@ _STATUS = {
     "MissingAuthenticationTokenException": 403,
     "RequestEntityTooLargeException": 413,
     "AccessDeniedException": 403,
+    "ModelTimeoutException": 408,
+    "ModelErrorException": 424,
+    "ModelNotReadyException": 429,
 }
 _FAILURES = {
     "throttled": "ThrottlingException",
     "server": "InternalServerException",
     "unavailable": "ServiceUnavailableException",
     "validation": "ValidationException",
+    "model_timeout": "ModelTimeoutException",
+    "model_error": "ModelErrorException",
+    "not_ready": "ModelNotReadyException",
+    "access_denied": "AccessDeniedException",
 }
 
 
