@@ -20,8 +20,9 @@ from workshop_lib.sandbox import asgi
 from workshop_lib.sandbox.answering import Answerer, AnswerFailed, StandIns, pieces
 from workshop_lib.sandbox.asgi import BadAddress, Endpoint
 from workshop_lib.sandbox.ask import Ask, Completion, Piece
-from workshop_lib.sandbox.bedrock import address, converse
+from workshop_lib.sandbox.bedrock import address, converse, operations
 from workshop_lib.sandbox.bedrock import errors as bedrock_errors
+from workshop_lib.sandbox.bedrock.prompt_cache import PromptCaches
 from workshop_lib.sandbox.chat import errors as chat_errors
 from workshop_lib.sandbox.chat import models as chat_models
 from workshop_lib.sandbox.chat import request as chat_request
@@ -44,25 +45,26 @@ class Sandbox:
         self.answerer: Answerer = StandIns(time_scale)
         self.faults = Faults()
         self.ledger = Ledger()
+        self.prompt_caches = PromptCaches()
         self.leases = Leases() if leases is None else leases  # one whose users have all ended is empty, and so false
 
     async def model(self, scope: Scope, receive: Receive) -> Reply | Streamed:
         """Answer POST /model/{modelId}/{operation}."""
         try:
             fields = _object(await asgi.body(scope, receive))
-            model_id, operation = address.split_path(scope["raw_path"])
-            if operation not in ("converse", "converse-stream") or scope["method"] != "POST":
-                raise bedrock_errors.Refusal(
-                    "UnknownOperationException",
-                    f"The sandbox does not implement {scope['method']} /model/.../{operation}; it has POST /model/{{modelId}}/converse and converse-stream.",
-                )
-            address.check_authorization(asgi.header(scope, b"authorization"))
+            parts = address.path_parts(scope["raw_path"])
+            if parts[-1] not in (*operations.ASKING, *operations.DIRECT) or scope["method"] != "POST":
+                raise operations.unknown(f"{scope['method']} {parts[-1]}")
+            address.check_authorization(asgi.header(scope, b"authorization"), asgi.header(scope, b"x-amz-date"))
             if fields is None:
                 raise bedrock_errors.Refusal("SerializationException", "The request body is not a JSON object.")
+            if parts[-1] in operations.DIRECT:
+                return operations.handle_direct(parts, fields)
+            model_id, operation = address.split_path(scope["raw_path"])
             model = address.model_for(model_id)
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             tag = asgi.header(scope, SCOPE_HEADER) or converse.scope_of(fields)
-            streaming = operation == "converse-stream"
-            asked = self._understood(model, tag, lambda: converse.exchange(model, fields, self.seed, streaming=streaming))
+            asked = self._understood(model, tag, lambda: operations.exchange(operation, model, fields, headers, self.seed, self.prompt_caches))
             return await self._answered(asked, tag)
         except asgi.BodyTooLarge:
             too_large = f"The request body is larger than {asgi.LARGEST_BODY} bytes."
@@ -166,7 +168,9 @@ class Sandbox:
         if failure is not None:
             raise asked.refusal(failure)
         if asked.streaming:
-            return Streamed({"content-type": asked.stream_type, asked.request_id_header: str(uuid4())}, self._chunks(asked, tag))
+            return Streamed(
+                {"content-type": asked.stream_type, asked.request_id_header: str(uuid4()), **asked.headers}, self._chunks(asked, tag)
+            )
         screened = asked.screened()
         try:
             done = [screened] if screened else [asked.finished(await self.answerer.complete(one)) for one in asked.asks]
@@ -174,7 +178,7 @@ class Sandbox:
             self.ledger.record(asked.asks[0].model, tag, "errors")
             raise asked.refusal(failed.failure) from failed
         self._count(asked, tag, done)
-        headers = {asked.request_id_header: str(uuid4()), LATENCY_HEADER: str(done[0].latency_ms), asgi.SOURCE_HEADER: done[0].source}
+        headers = {asked.request_id_header: str(uuid4()), LATENCY_HEADER: str(done[0].latency_ms), asgi.SOURCE_HEADER: done[0].source, **asked.headers}
         return 200, headers, asked.body(done)
 
     async def _chunks(self, asked: Exchange, tag: str | None) -> AsyncIterator[bytes]:
@@ -205,7 +209,7 @@ class Sandbox:
             return
         for choice, one in enumerate(asked.asks):
             async for part in self.answerer.stream(one):
-                yield part if isinstance(part, Completion) else replace(part, choice=choice)
+                yield asked.finished(part) if isinstance(part, Completion) else replace(part, choice=choice)
 
     def _failure(self, asked: Ask, tag: str | None) -> Failure | None:
         text = "\n".join((asked.system, *(turn.text for turn in asked.turns)))
@@ -241,7 +245,7 @@ def app(sandbox: Sandbox) -> ASGIApp:
             await others(scope, receive, send)
         elif not asgi.from_loopback(scope):
             await refuse(scope, receive, send)
-        elif scope["raw_path"].startswith(b"/model/"):  # before any router decodes the percent-encoded model id
+        elif scope["raw_path"].startswith((b"/model/", b"/guardrail/")):  # before any router decodes the percent-encoded model id
             await model(scope, receive, send)
         else:
             await others(scope, receive, send)
