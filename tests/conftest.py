@@ -66,22 +66,37 @@ def sandbox(sandbox_process: process.Address, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def bedrock(sandbox: process.Address) -> Any:
-    """Give a plain boto3 client whose every Converse response is checked against botocore's model of it."""
+    """Give a plain boto3 client whose every answer and event is checked against botocore's model of the operation."""
     client = boto3.client(
         "bedrock-runtime", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, signature_version="v4")
     )
-    shape = client.meta.service_model.operation_model("Converse").output_shape
 
-    def conforms(parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
-        if http_response.status_code == 200:
-            for body in (
-                json.loads(http_response.content),
-                {key: part for key, part in parsed.items() if key != "ResponseMetadata"},
-            ):
-                problems = ParamValidator().validate(body, shape)
-                assert not problems.has_errors(), problems.generate_report()
+    def check(body: Any, shape: Any) -> None:
+        problems = ParamValidator().validate(body, shape)
+        assert not problems.has_errors(), problems.generate_report()
 
-    client.meta.events.register("after-call.bedrock-runtime.Converse", conforms)
+    def conforms(parsed: dict[str, Any], http_response: Any, model: Any, **_: Any) -> None:
+        if http_response.status_code != 200:
+            return
+        if model.has_event_stream_output:
+            check_events(next(part for part in parsed.values() if hasattr(part, "_parse_event")), model.get_event_stream_output())
+        elif model.output_shape.serialization.get("payload"):  # InvokeModel: the body is the model family's own
+            check({key: part for key, part in parsed.items() if key not in ("ResponseMetadata", "body")} | {"body": b""}, model.output_shape)
+        else:
+            check(json.loads(http_response.content), model.output_shape)
+            check({key: part for key, part in parsed.items() if key != "ResponseMetadata"}, model.output_shape)
+
+    def check_events(stream: Any, shape: Any) -> None:
+        read = stream._parse_event
+
+        def checked(event: Any) -> Any:
+            head = event.headers
+            check(json.loads(event.payload), shape.members[head.get(":event-type") or head[":exception-type"]])
+            return read(event)
+
+        stream._parse_event = checked  # on the way through, where what the client would drop is still there
+
+    client.meta.events.register("after-call.bedrock-runtime", conforms)
     return client
 
 
