@@ -13,6 +13,7 @@ import openai
 import pytest
 from botocore.config import Config
 from botocore.validate import ParamValidator
+from hypothesis import settings as hypothesis_settings
 
 from workshop_lib import settings as settings_module
 from workshop_lib.sandbox import process
@@ -21,6 +22,8 @@ from workshop_lib.settings import Settings
 _PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
 
 only_loopback.install()
+hypothesis_settings.register_profile("workshop", deadline=None)  # how long an example takes says nothing on a shared machine
+hypothesis_settings.load_profile("workshop")
 os.environ["PYTHONPATH"] = str(Path(only_loopback.__file__).parent)  # for the processes that tests start
 
 
@@ -129,7 +132,7 @@ def call(sandbox: process.Address) -> Callable[..., tuple[int, dict[str, str], A
 @pytest.fixture
 def scope(request: pytest.FixtureRequest, call: Callable[..., tuple[int, dict[str, str], Any]]) -> Iterator[str]:
     """Give a scope of this test's own; faults set in it and its ledger end with the test."""
-    name = f"{request.node.name}-{os.getpid()}".replace("[", "-").replace("]", "")
+    name = "".join(letter if letter.isalnum() else "-" for letter in f"{request.node.name}-{os.getpid()}")[:200]
     yield name
     call("DELETE", f"/sandbox/faults?scope={name}")
     call("POST", f"/sandbox/ledger/reset?scope={name}")

@@ -22,7 +22,7 @@ def problem(operation_name: str, body: Mapping[str, Any]) -> str | None:
     shape = operation(operation_name).input_shape
     assert shape is not None
     in_body = {name: part for name, part in shape.members.items() if "location" not in part.serialization}
-    return next(_members(in_body, (), body, ""), None)
+    return next(_members(in_body, [name for name in shape.required_members if name in in_body], body, ""), None)
 
 
 def problem_of(operation_name: str, member: str, value: Any) -> str | None:

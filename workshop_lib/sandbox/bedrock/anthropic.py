@@ -112,8 +112,8 @@ def translated(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _invalid(error: ValidationError) -> Refusal:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    first = max(error.errors(), key=lambda found: len(found["loc"]))  # of a union's errors the one that came furthest
+    where = ".".join(str(part) for part in first["loc"] if part != "str" and not str(part).startswith("list["))
     if first["type"] == "extra_forbidden":
         return Refusal("ValidationException", f"{where}: the sandbox does not implement this member; it refuses what it cannot honour.")
     return Refusal("ValidationException", f"{where}: {first['msg']}")
