@@ -124,6 +124,7 @@ def test_cached_tokens_are_reported_apart_from_input_tokens(bedrock: Any, scope:
     assert second["usage"]["cacheReadInputTokens"] == other["usage"]["cacheReadInputTokens"] == written
     assert second["usage"]["cacheWriteInputTokens"] == 0
     assert "cacheDetails" not in second["usage"]
+    assert second["usage"]["totalTokens"] == plain["usage"]["totalTokens"]
     assert first["output"] == second["output"] == plain["output"]
 
 

@@ -96,7 +96,7 @@ def test_tier_and_latency_are_echoed_and_change_no_answer(bedrock: Any) -> None:
     asked = {"serviceTier": {"type": "flex"}, "performanceConfig": {"latency": "standard"}}
     reply = bedrock.converse(modelId=NANO, messages=user(TEXT), **asked)
     assert {name: reply[name] for name in asked} == asked
-    assert (reply["output"], reply["usage"]) == (plain["output"], plain["usage"])
+    assert [reply[name] for name in ("output", "usage", "metrics")] == [plain[name] for name in ("output", "usage", "metrics")]
     assert not asked.keys() & plain.keys()
     metadata = list(bedrock.converse_stream(modelId=NANO, messages=user(TEXT), **asked)["stream"])[-1]["metadata"]
     assert {name: metadata[name] for name in asked} == asked
