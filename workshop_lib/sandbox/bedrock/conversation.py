@@ -7,6 +7,7 @@ from typing import Any, Literal
 from workshop_lib.sandbox.ask import ToolSpec, Turn
 from workshop_lib.sandbox.bedrock import structured
 from workshop_lib.sandbox.bedrock.errors import Refusal
+from workshop_lib.sandbox.conversation import parts_of_converse
 
 Block = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ def turns(messages: Any, *, has_tools: bool) -> tuple[Turn, ...]:
 def turn(role: str, blocks: Sequence[Block]) -> Turn:
     """Return a message, or the beginning of one, as a turn; its blocks were checked before."""
     texts = [text for block in blocks if (text := text_of(block)) is not None]
-    return Turn(role, "\n".join(texts), any(content(block)[0] == "toolResult" for block in blocks))
+    return Turn(role, "\n".join(texts), any(content(block)[0] == "toolResult" for block in blocks), parts_of_converse(blocks))
 
 
 def text_of(block: Block) -> str | None:

@@ -122,6 +122,7 @@ def ask(model: Model, body: Mapping[str, Any], seed: int) -> Ask:
         temperature=inference.get("temperature") or 0.0,
         top_p=1.0 if inference.get("topP") is None else inference["topP"],
         stop=tuple(inference.get("stopSequences") or ()),
+        tags=body.get("requestMetadata") or {},
     )
 
 

@@ -30,7 +30,13 @@ _FAILURES = {
     "server": "InternalServerException",
     "unavailable": "ServiceUnavailableException",
     "validation": "ValidationException",
+    "model_timeout": "ModelTimeoutException",
+    "model_error": "ModelErrorException",
+    "not_ready": "ModelNotReadyException",
+    "access_denied": "AccessDeniedException",
 }
+# What may come in the middle of a stream; any other failure is told as a model's.
+_IN_STREAM = {"ThrottlingException", "InternalServerException", "ServiceUnavailableException", "ValidationException"}
 
 
 class Refusal(wire.Refusal):
@@ -63,4 +69,6 @@ def refusal(failure: Failure) -> Refusal:
 def in_stream(failure: Failure) -> tuple[str, str]:
     """Return the exception type, in the camel case of event streams, and the message of a failure in the middle of a stream."""
     code = _FAILURES[failure.kind]
+    if code not in _IN_STREAM:
+        code = "ModelStreamErrorException"
     return code[0].lower() + code[1:], failure.message
