@@ -1,14 +1,16 @@
 """Bedrock's operations: whatever is sent is understood or refused, never answered with a crash."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workshop_lib import catalog
-from workshop_lib.sandbox import wire
-from workshop_lib.sandbox.bedrock import operations
+from workshop_lib.sandbox import shapes, wire
+from workshop_lib.sandbox.bedrock import errors, operations
+from workshop_lib.sandbox.faults import Failure, Kind
 
 NANO = catalog.model("nano").id
 
@@ -71,3 +73,12 @@ def test_an_unknown_operation_is_named(call: Callable[..., Any]) -> None:
     status, headers, answer = call("POST", "/guardrail/x/version/1/check", {}, {"Authorization": "Bearer x"})
     assert (status, headers["x-amzn-errortype"].split(":")[0]) == (404, "UnknownOperationException")
     assert "count-tokens" in answer["message"]
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_failure_has_a_form_in_the_middle_of_a_stream(kind: Kind) -> None:
+    """Without it a stream could end with an exception that no client knows."""
+    name, message = errors.in_stream(Failure(kind, "gone"))
+    modelled = shapes.operation("ConverseStream").get_event_stream_output().members
+    assert name in modelled
+    assert message == "gone"
