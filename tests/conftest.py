@@ -13,6 +13,7 @@ import openai
 import pytest
 from botocore.config import Config
 from botocore.validate import ParamValidator
+from hypothesis import settings as hypothesis_settings
 
 from workshop_lib import settings as settings_module
 from workshop_lib.sandbox import process
@@ -21,6 +22,8 @@ from workshop_lib.settings import Settings
 _PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
 
 only_loopback.install()
+hypothesis_settings.register_profile("workshop", deadline=None)  # how long an example takes says nothing on a shared machine
+hypothesis_settings.load_profile("workshop")
 os.environ["PYTHONPATH"] = str(Path(only_loopback.__file__).parent)  # for the processes that tests start
 
 
@@ -66,22 +69,37 @@ def sandbox(sandbox_process: process.Address, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def bedrock(sandbox: process.Address) -> Any:
-    """Give a plain boto3 client whose every Converse response is checked against botocore's model of it."""
+    """Give a plain boto3 client whose every answer and event is checked against botocore's model of the operation."""
     client = boto3.client(
         "bedrock-runtime", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, signature_version="v4")
     )
-    shape = client.meta.service_model.operation_model("Converse").output_shape
 
-    def conforms(parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
-        if http_response.status_code == 200:
-            for body in (
-                json.loads(http_response.content),
-                {key: part for key, part in parsed.items() if key != "ResponseMetadata"},
-            ):
-                problems = ParamValidator().validate(body, shape)
-                assert not problems.has_errors(), problems.generate_report()
+    def check(body: Any, shape: Any) -> None:
+        problems = ParamValidator().validate(body, shape)
+        assert not problems.has_errors(), problems.generate_report()
 
-    client.meta.events.register("after-call.bedrock-runtime.Converse", conforms)
+    def conforms(parsed: dict[str, Any], http_response: Any, model: Any, **_: Any) -> None:
+        if http_response.status_code != 200:
+            return
+        if model.has_event_stream_output:
+            check_events(next(part for part in parsed.values() if hasattr(part, "_parse_event")), model.get_event_stream_output())
+        elif model.output_shape.serialization.get("payload"):  # InvokeModel: the body is the model family's own
+            check({key: part for key, part in parsed.items() if key not in ("ResponseMetadata", "body")} | {"body": b""}, model.output_shape)
+        else:
+            check(json.loads(http_response.content), model.output_shape)
+            check({key: part for key, part in parsed.items() if key != "ResponseMetadata"}, model.output_shape)
+
+    def check_events(stream: Any, shape: Any) -> None:
+        read = stream._parse_event
+
+        def checked(event: Any) -> Any:
+            head = event.headers
+            check(json.loads(event.payload), shape.members[head.get(":event-type") or head[":exception-type"]])
+            return read(event)
+
+        stream._parse_event = checked  # on the way through, where what the client would drop is still there
+
+    client.meta.events.register("after-call.bedrock-runtime", conforms)
     return client
 
 
@@ -114,7 +132,7 @@ def call(sandbox: process.Address) -> Callable[..., tuple[int, dict[str, str], A
 @pytest.fixture
 def scope(request: pytest.FixtureRequest, call: Callable[..., tuple[int, dict[str, str], Any]]) -> Iterator[str]:
     """Give a scope of this test's own; faults set in it and its ledger end with the test."""
-    name = f"{request.node.name}-{os.getpid()}".replace("[", "-").replace("]", "")
+    name = "".join(letter if letter.isalnum() else "-" for letter in f"{request.node.name}-{os.getpid()}")[:200]
     yield name
     call("DELETE", f"/sandbox/faults?scope={name}")
     call("POST", f"/sandbox/ledger/reset?scope={name}")

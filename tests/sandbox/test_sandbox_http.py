@@ -68,7 +68,7 @@ def test_a_foreign_host_header_is_refused(call: Call) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("POST", "/nothing"), ("POST", "/model/x/invoke"), ("GET", NANO_PATH), ("POST", "/model//converse")],
+    [("GET", "/"), ("POST", "/nothing"), ("POST", "/model/x/optimize"), ("GET", NANO_PATH), ("POST", "/model//converse")],
 )
 def test_an_unknown_route_is_a_404_in_json(call: Call, method: str, path: str) -> None:
     """Without it a mistyped path would look like a broken server."""
@@ -79,7 +79,7 @@ def test_an_unknown_route_is_a_404_in_json(call: Call, method: str, path: str) -
 
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
-    [({}, 403, "MissingAuthenticationTokenException"), ({"Authorization": "Basic eA=="}, 403, "AccessDeniedException")],
+    [({}, 403, "MissingAuthenticationTokenException"), ({"Authorization": "Basic eA=="}, 403, "IncompleteSignatureException")],
 )
 def test_anonymous_calls_get_the_error_that_aws_gives(call: Call, headers: dict[str, str], status: int, code: str) -> None:
     """Without it a client without credentials would work here and fail live."""

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,8 +14,9 @@ from workshop_lib.catalog import Model
 from workshop_lib.sandbox import asgi
 from workshop_lib.sandbox.admin import Admin
 from workshop_lib.sandbox.asgi import Endpoint
-from workshop_lib.sandbox.bedrock import address, converse
+from workshop_lib.sandbox.bedrock import address, operations
 from workshop_lib.sandbox.bedrock import errors as bedrock_errors
+from workshop_lib.sandbox.bedrock.prompt_cache import PromptCaches
 from workshop_lib.sandbox.chat import errors as chat_errors
 from workshop_lib.sandbox.chat import models as chat_models
 from workshop_lib.sandbox.chat import request as chat_request
@@ -33,25 +35,27 @@ class Sandbox(Handling):
         self.seed = seed
         self.time_scale = time_scale
         self.key = key
+        self.prompt_caches = PromptCaches()
         self.leases = Leases() if leases is None else leases  # one whose users have all ended is empty, and so false
 
     async def model(self, scope: Scope, receive: Receive) -> Reply | Streamed:
-        """Answer POST /model/{modelId}/{operation}."""
+        """Answer POST /model/{modelId}/{operation} and POST /guardrail/{id}/version/{version}/apply."""
         try:
             fields = _object(await asgi.body(scope, receive))
-            model_id, operation = address.split_path(scope["raw_path"])
-            if operation not in ("converse", "converse-stream") or scope["method"] != "POST":
-                raise bedrock_errors.Refusal(
-                    "UnknownOperationException",
-                    f"The sandbox does not implement {scope['method']} /model/.../{operation}; it has POST /model/{{modelId}}/converse and converse-stream.",
-                )
-            address.check_authorization(asgi.header(scope, b"authorization"))
+            parts = address.path_parts(scope["raw_path"])
+            if parts[-1] not in (*operations.ASKING, *operations.DIRECT) or scope["method"] != "POST":
+                raise operations.unknown(f"{scope['method']} {parts[-1]}")
+            address.check_authorization(asgi.header(scope, b"authorization"), asgi.header(scope, b"x-amz-date"))
             if fields is None:
                 raise bedrock_errors.Refusal("SerializationException", "The request body is not a JSON object.")
+            if parts[-1] in operations.DIRECT:
+                return operations.handle_direct(parts, fields)
+            model_id, operation = address.split_path(scope["raw_path"])
             model = address.model_for(model_id)
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             sent_by = sender(scope, fields, "requestMetadata")
-            streaming = operation == "converse-stream"
-            asked = self._understood(model, sent_by, lambda: converse.exchange(model, fields, self.seed, streaming=streaming))
+            asked = self._understood(model, sent_by, lambda: operations.exchange(operation, model, fields, headers, self.seed, self.prompt_caches))
+            sent_by = replace(sent_by, tags=asked.tags)  # InvokeModel has them in a header
             return await self.answered(asked, sent_by)
         except asgi.BodyTooLarge:
             too_large = f"The request body is larger than {asgi.LARGEST_BODY} bytes."
@@ -121,7 +125,7 @@ def app(sandbox: Sandbox) -> ASGIApp:
             await others(scope, receive, send)
         elif not asgi.from_loopback(scope):
             await refuse(scope, receive, send)
-        elif scope["raw_path"].startswith(b"/model/"):  # before any router decodes the percent-encoded model id
+        elif scope["raw_path"].startswith((b"/model/", b"/guardrail/")):  # before any router decodes the percent-encoded model id
             await model(scope, receive, send)
         else:
             await others(scope, receive, send)
