@@ -6,16 +6,44 @@ from typing import Any, Literal
 
 from workshop_lib.catalog import Model
 
-StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "guardrail_intervened", "malformed_model_output", "malformed_tool_use"]
+StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "guardrail_intervened", "malformed_model_output", "malformed_tool_use", "content_filtered"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A passage of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool in an earlier message of the assistant; `arguments` is the text of a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What the call `id` brought, as text."""
+
+    id: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One message of the conversation as text; `after_tool` marks one that brings a tool's result."""
+    """One message of the conversation as text; `after_tool` marks one that brings a tool's result.
+
+    `parts` is the same message with its tool calls and results kept apart, for models that are told of them in their own form.
+    """
 
     role: str
     text: str
     after_tool: bool = False
+    parts: tuple[Said | ToolCall | ToolResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +62,8 @@ class Ask:
 
     `choice` is "auto", "any" or "none", or "tool" with `forced` naming it. `schema` is the JSON schema of a structured text answer,
     `json_mode` asks for some JSON object. `max_tokens` None means the model's maximum. `digest` identifies the request's content
-    together with the sandbox's seed: every draw is made from it, so the same request gets the same reply.
+    together with the sandbox's seed: every draw is made from it, so the same request gets the same reply. `draw` tells repeated draws
+    of one request apart (the client's seed, the number of the choice) and `tags` are its metadata; stand-ins read neither.
     """
 
     model: Model
@@ -51,13 +80,16 @@ class Ask:
     temperature: float = 0.0
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
+    draw: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Completion:
     """One reply: text, or a tool call with its arguments both as an object and as the text they were written in.
 
-    `source` says who answered: "stand-in", "local" (an open-weight model, `upstream_model`) or "replay".
+    `source` says who answered: "stand-in", "local" (an open-weight model, `upstream_model`) or "replay". `usage_estimated` says that
+    the server behind did not count the tokens, so that they are the sandbox's estimate.
     """
 
     stop_reason: StopReason
@@ -73,6 +105,7 @@ class Completion:
     source: str = "stand-in"
     upstream_model: str | None = None
     tokens: tuple["TokenChoice", ...] = ()
+    usage_estimated: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ _FAILURES = {
     "server": (500, "server_error", "internal_error"),
     "unavailable": (503, "server_error", "unavailable"),
     "validation": (400, "invalid_request_error", "invalid_input"),
+    "model_timeout": (408, "server_error", "timeout"),
+    "model_error": (424, "server_error", "model_error"),
 }
 
 

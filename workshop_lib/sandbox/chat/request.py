@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workshop_lib.catalog import Model
 from workshop_lib.sandbox import draw
-from workshop_lib.sandbox.ask import Ask, Completion, ToolSpec, Turn
+from workshop_lib.sandbox.ask import Ask, Completion, Said, ToolCall, ToolResult, ToolSpec, Turn
 from workshop_lib.sandbox.chat.errors import Refusal, refusal
 from workshop_lib.sandbox.chat.response import ChatWriter, response
+from workshop_lib.sandbox.conversation import parts_of_chat
 from workshop_lib.sandbox.faults import Failure
 from workshop_lib.sandbox.wire import Exchange
 
@@ -172,6 +173,8 @@ def _ask(model: Model, body: _Body, raw: Mapping[str, Any], seed: int) -> Ask:
         temperature=body.temperature or 0.0,
         top_p=body.top_p or 1.0,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        draw="" if body.seed is None else str(body.seed),
+        tags=body.metadata or {},
     )
 
 
@@ -201,13 +204,17 @@ def _turns(messages: Sequence[_Message]) -> tuple[Turn, ...]:
             )
         called.update(call.id for call in message.tool_calls or ())
     turns = tuple(
-        Turn("user" if message.role == "tool" else message.role, _text(message), message.role == "tool")
+        Turn("user" if message.role == "tool" else message.role, _text(message), message.role == "tool", _parts(message))
         for message in messages
         if message.role not in ("system", "developer")
     )
     if not turns or turns[-1].role != "user":
         raise Refusal(400, "The conversation must end with a user message.", param="messages")
     return turns
+
+
+def _parts(message: _Message) -> tuple[Said | ToolCall | ToolResult, ...]:
+    return parts_of_chat(message.role, _text(message), message.tool_call_id, [(call.id, call.function) for call in message.tool_calls or ()])
 
 
 def _text(message: _Message) -> str:

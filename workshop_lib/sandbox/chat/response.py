@@ -10,7 +10,7 @@ from workshop_lib.sandbox.chat import errors
 from workshop_lib.sandbox.chat.models import CREATED
 from workshop_lib.sandbox.faults import Failure
 
-_FINISH = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
+_FINISH = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length", "malformed_tool_use": "tool_calls", "content_filtered": "content_filter"}
 
 
 def response(asked: Ask, done: Completion) -> dict[str, Any]:
