@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -166,7 +167,8 @@ class Sandbox:
         if failure is not None:
             raise asked.refusal(failure)
         if asked.streaming:
-            return Streamed({"content-type": asked.stream_type, asked.request_id_header: str(uuid4())}, self._chunks(asked, tag))
+            said = {asgi.SOURCE_HEADER: "stand-in" if asked.screened() else self.answerer.source(asked.asks[0])}
+            return Streamed({"content-type": asked.stream_type, asked.request_id_header: str(uuid4()), **said}, self._chunks(asked, tag))
         screened = asked.screened()
         try:
             done = [screened] if screened else [asked.finished(await self.answerer.complete(one)) for one in asked.asks]
@@ -182,11 +184,12 @@ class Sandbox:
         writer = asked.writer()
         done: list[Completion] = []
         try:
-            async for part in self._parts(asked):
-                if isinstance(part, Completion):
-                    done.append(part)
-                else:
-                    yield writer.piece(part)
+            async with aclosing(self._parts(asked)) as parts:
+                async for part in parts:
+                    if isinstance(part, Completion):
+                        done.append(part)
+                    else:
+                        yield writer.piece(part)
         except AnswerFailed as failed:
             self.ledger.record(asked.asks[0].model, tag, "errors")
             yield writer.failed(failed.failure)
@@ -194,7 +197,7 @@ class Sandbox:
         self._count(asked, tag, done)
         yield writer.end(done)
 
-    async def _parts(self, asked: Exchange) -> AsyncIterator[Piece | Completion]:
+    async def _parts(self, asked: Exchange) -> AsyncGenerator[Piece | Completion]:
         screened = asked.screened()
         if screened is not None or asked.buffered:
             for choice, one in enumerate(asked.asks):
@@ -204,8 +207,9 @@ class Sandbox:
                 yield whole
             return
         for choice, one in enumerate(asked.asks):
-            async for part in self.answerer.stream(one):
-                yield part if isinstance(part, Completion) else replace(part, choice=choice)
+            async with aclosing(self.answerer.stream(one)) as parts:
+                async for part in parts:
+                    yield part if isinstance(part, Completion) else replace(part, choice=choice)
 
     def _failure(self, asked: Ask, tag: str | None) -> Failure | None:
         text = "\n".join((asked.system, *(turn.text for turn in asked.turns)))
