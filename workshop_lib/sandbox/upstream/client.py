@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import httpx
@@ -37,7 +37,7 @@ class Client:
     async def complete(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the body of a whole chat completion."""
         try:
-            async with self._client().stream("POST", f"{self._url}/chat/completions", json=body) as answer:
+            async with self._asked(body) as answer:
                 content = await self._read(answer)
         except httpx.HTTPError as error:
             raise self._failed(error) from error
@@ -48,7 +48,7 @@ class Client:
     async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any]]:
         """Yield the chunks of a streamed chat completion; ends with the stream, whether or not [DONE] came."""
         try:
-            async with self._client().stream("POST", f"{self._url}/chat/completions", json=body) as answer:
+            async with self._asked(body) as answer:
                 if answer.status_code != 200:
                     raise self._refused(answer, await self._read(answer))
                 if not answer.headers.get("content-type", "").startswith("text/event-stream"):
@@ -71,6 +71,10 @@ class Client:
             return answer.json() if answer.status_code == 200 else None
         except (httpx.HTTPError, ValueError):
             return None
+
+    def _asked(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[httpx.Response]:
+        content = json.dumps(body, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair, which JSON can write, has no bytes
+        return self._client().stream("POST", f"{self._url}/chat/completions", content=content, headers={"content-type": "application/json"})
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:

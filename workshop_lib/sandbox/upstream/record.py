@@ -27,6 +27,8 @@ class File:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():
+                raise SettingsError(f"--record {path} is no file. Name a file, which need not exist.")
             self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise SettingsError(f"--record {path} cannot be written ({error.strerror or error}). Name another file.") from error
