@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +44,13 @@ class Scripted:
     asked: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
     pages: dict[str, Any] = field(default_factory=dict)
+    by_request: Callable[[dict[str, Any]], Answer] | None = None
+
+    def answer(self) -> Answer:
+        """Return what the newest request is answered with."""
+        if self.by_request is not None:
+            return self.by_request(self.seen[-1])
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def then(self, *answers: Answer) -> None:
         """Set what is answered from now on."""
@@ -82,7 +89,7 @@ def serving() -> Iterator[Scripted]:
         def do_POST(self) -> None:
             state.headers.append(dict(self.headers))
             state.seen.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            answer = state.answers.pop(0) if len(state.answers) > 1 else state.answers[0]
+            answer = state.answer()
             state.asked.set()
             if answer.hang_up:
                 self.close_connection = True
