@@ -59,7 +59,7 @@ def test_a_line_says_what_answered_and_nothing_of_the_request(front: Open, scrip
     """Without it a recording could not be told from another model's, or would carry customers' words."""
     file = tmp_path / "r.jsonl"
     scripted.then(Answer(completion()))
-    scripted.pages = {"/v1/models": {"data": [{"id": "other", "meta": {"n_params": 135}}]}, "/props": {"build_info": "b1"}}
+    scripted.pages = {"/v1/models": {"data": [{"id": "other", "meta": {"n_params": 135}}]}, "/props": {"model_path": "/models/m.gguf"}}
     opened = front(record=file)
     opened.converse("My secret is 4711.", requestMetadata={"prompt_version": "triage-3", "scope": "x"})
     opened.chat("My secret is 4711.", metadata={"prompt_version": "\ud800"})
