@@ -26,6 +26,7 @@ from workshop_lib.sandbox.bedrock import errors as bedrock_errors
 from workshop_lib.sandbox.chat import errors as chat_errors
 from workshop_lib.sandbox.chat import models as chat_models
 from workshop_lib.sandbox.chat import request as chat_request
+from workshop_lib.sandbox.disconnect import unless_gone
 from workshop_lib.sandbox.faults import Failure, Fault, Faults
 from workshop_lib.sandbox.leases import Leases, Owner
 from workshop_lib.sandbox.ledger import Ledger
@@ -64,7 +65,7 @@ class Sandbox:
             tag = asgi.header(scope, SCOPE_HEADER) or converse.scope_of(fields)
             streaming = operation == "converse-stream"
             asked = self._understood(model, tag, lambda: converse.exchange(model, fields, self.seed, streaming=streaming))
-            return await self._answered(asked, tag)
+            return await self._answered_unless_gone(receive, asked, tag)
         except asgi.BodyTooLarge:
             too_large = f"The request body is larger than {asgi.LARGEST_BODY} bytes."
             return bedrock_errors.Refusal("RequestEntityTooLargeException", too_large).reply()
@@ -83,7 +84,7 @@ class Sandbox:
             model = chat_models.model_for(fields.get("model"))
             tag = asgi.header(scope, SCOPE_HEADER) or chat_request.scope_of(fields)
             asked = self._understood(model, tag, lambda: chat_request.exchange(model, fields, self.seed))
-            return await self._answered(asked, tag)
+            return await self._answered_unless_gone(receive, asked, tag)
         except asgi.BodyTooLarge:
             return chat_errors.Refusal(413, f"The request body is larger than {asgi.LARGEST_BODY} bytes.").reply()
         except RecursionError:
@@ -161,6 +162,11 @@ class Sandbox:
         except Refusal:
             self.ledger.record(model, tag, "errors")
             raise
+
+    async def _answered_unless_gone(self, receive: Receive, asked: Exchange, tag: str | None) -> Reply | Streamed:
+        if asked.streaming or self.answerer.source(asked.asks[0]) == "stand-in":
+            return await self._answered(asked, tag)  # a stand-in answers before anybody could leave
+        return await unless_gone(receive, self._answered(asked, tag))
 
     async def _answered(self, asked: Exchange, tag: str | None) -> Reply | Streamed:
         failure = self._failure(asked.asks[0], tag)

@@ -1,6 +1,7 @@
 """boto3, openai and the library through a really started sandbox, in front of a scripted server and then without it."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -135,6 +136,19 @@ def test_numbers_of_a_local_model_are_labelled_local(measured: tuple[Answers, An
     for answers in measured:
         assert answers.sources == {"plain": "local", "stream": "local", "chat": "local"}
         assert set(answers.arm["source"]) == {"local"}
+
+
+def test_a_client_that_hangs_up_ends_the_servers_work(tmp_path: Path) -> None:
+    """Without it a learner who interrupts a cell would leave the model computing, and the next call waiting for it."""
+    body = json.dumps({"messages": USER}).encode()
+    head = f"POST /model/{NANO}/converse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\nContent-Length: {len(body)}\r\n\r\n"
+    with serving() as scripted:
+        scripted.then(Answer(hold=True))
+        with sandbox(tmp_path / "s", url=scripted.url, map={NANO: LOCAL}) as root:
+            with socket.create_connection(("127.0.0.1", int(root.rsplit(":", 1)[1])), timeout=30) as connection:
+                connection.sendall(head.encode() + body)
+                assert scripted.asked.wait(30)
+            assert scripted.left.wait(30)
 
 
 @pytest.mark.parametrize(("said", "label"), [("stand-in", "sandbox"), ("local", "local"), ("replay", "local"), (None, None)])
