@@ -20,6 +20,7 @@ from workshop_lib.sandbox.bedrock.prompt_cache import PromptCaches
 from workshop_lib.sandbox.chat import errors as chat_errors
 from workshop_lib.sandbox.chat import models as chat_models
 from workshop_lib.sandbox.chat import request as chat_request
+from workshop_lib.sandbox.disconnect import unless_gone
 from workshop_lib.sandbox.handling import Handling, Sender, sender
 from workshop_lib.sandbox.leases import Leases
 from workshop_lib.sandbox.wire import Exchange, Refusal, Reply, Streamed
@@ -56,7 +57,7 @@ class Sandbox(Handling):
             sent_by = sender(scope, fields, "requestMetadata")
             asked = self._understood(model, sent_by, lambda: operations.exchange(operation, model, fields, headers, self.seed, self.prompt_caches))
             sent_by = replace(sent_by, tags=asked.tags)  # InvokeModel has them in a header
-            return await self.answered(asked, sent_by)
+            return await self._unless_gone(receive, asked, sent_by)
         except asgi.BodyTooLarge:
             too_large = f"The request body is larger than {asgi.LARGEST_BODY} bytes."
             return bedrock_errors.Refusal("RequestEntityTooLargeException", too_large).reply()
@@ -75,7 +76,7 @@ class Sandbox(Handling):
             model = chat_models.model_for(fields.get("model"))
             sent_by = sender(scope, fields, "metadata")
             asked = self._understood(model, sent_by, lambda: chat_request.exchange(model, fields, self.seed))
-            return await self.answered(asked, sent_by)
+            return await self._unless_gone(receive, asked, sent_by)
         except asgi.BodyTooLarge:
             return chat_errors.Refusal(413, f"The request body is larger than {asgi.LARGEST_BODY} bytes.").reply()
         except RecursionError:
@@ -98,6 +99,11 @@ class Sandbox(Handling):
         except Refusal:
             self.record(model, sent_by, "errors")
             raise
+
+    async def _unless_gone(self, receive: Receive, asked: Exchange, sent_by: Sender) -> Reply | Streamed:
+        if asked.streaming or self.answerer.source(asked.asks[0]) == "stand-in":
+            return await self.answered(asked, sent_by)  # a stand-in answers before anybody could leave
+        return await unless_gone(receive, self.answered(asked, sent_by))
 
 
 def app(sandbox: Sandbox) -> ASGIApp:

@@ -173,7 +173,7 @@ def _ask(model: Model, body: _Body, raw: Mapping[str, Any], seed: int) -> Ask:
         temperature=body.temperature or 0.0,
         top_p=body.top_p or 1.0,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
-        draw="" if body.seed is None else str(body.seed),
+        sampling_seed=body.seed,
         tags=body.metadata or {},
     )
 
