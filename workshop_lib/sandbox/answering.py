@@ -61,7 +61,10 @@ class StandIns:
 
 
 def pieces(done: Completion) -> Iterator[Piece]:
-    """Yield a finished answer word by word, as a model would have streamed it."""
+    """Yield a finished answer word by word, as a model would have streamed it, or token by token where the tokens are wanted."""
+    if done.tokens:
+        yield from (Piece(token.token, tokens=(token,)) for token in done.tokens)
+        return
     written = done.text if done.tool_name is None else done.tool_arguments
     for found in _WORD.finditer(written):
         yield Piece(found.group(), done.tool_name)

@@ -34,7 +34,8 @@ class Ask:
 
     `choice` is "auto", "any" or "none", or "tool" with `forced` naming it. `schema` is the JSON schema of a structured text answer,
     `json_mode` asks for some JSON object. `max_tokens` None means the model's maximum. `digest` identifies the request's content
-    together with the sandbox's seed: every draw is made from it, so the same request gets the same reply.
+    together with the sandbox's seed: every draw is made from it, so the same request gets the same reply. `logprobs` is how many
+    alternatives are wanted beside each token of a text (None: no tokens at all), `sampling_seed` the seed that the request names.
     """
 
     model: Model
@@ -51,6 +52,8 @@ class Ask:
     temperature: float = 0.0
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    sampling_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,12 @@ class TokenChoice:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of an answer as it arrives: text, or a fragment of the arguments of the tool call `tool_name`; `choice` numbers the answer."""
+    """A part of an answer as it arrives: text, or a fragment of the arguments of the tool call `tool_name`; `choice` numbers the answer.
+
+    `tokens` are those of a part of text, if the request wants their log-probabilities.
+    """
 
     text: str
     tool_name: str | None = None
     choice: int = 0
+    tokens: tuple["TokenChoice", ...] = ()
