@@ -76,7 +76,7 @@ class Sandbox:
         """Answer POST /v1/chat/completions."""
         try:
             fields = _object(await asgi.body(scope, receive))
-            chat_models.check_authorization(asgi.header(scope, b"authorization"))
+            chat_models.check_authorization(asgi.header(scope, b"authorization"), (fields or {}).get("model"))
             if fields is None:
                 raise chat_errors.Refusal(400, "We could not parse the JSON body of your request: it is not a JSON object.")
             model = chat_models.model_for(fields.get("model"))
@@ -91,12 +91,8 @@ class Sandbox:
             return refused.reply()
 
     async def models(self, scope: Scope, _receive: Receive) -> Reply:
-        """Answer GET /v1/models."""
-        try:
-            chat_models.check_authorization(asgi.header(scope, b"authorization"))
-        except Refusal as refused:
-            return refused.reply()
-        return 200, {}, chat_models.models()
+        """Answer GET /v1/models and /v1/models/{model}."""
+        return chat_models.answer(asgi.header(scope, b"authorization"), scope.get("path_params", {}).get("model"))
 
     async def health(self, _scope: Scope, _receive: Receive) -> Reply:
         """Answer GET /health."""
@@ -226,6 +222,7 @@ def app(sandbox: Sandbox) -> ASGIApp:
         Route("/health", Endpoint(sandbox.health), methods=["GET"]),
         *(Route(f"{root}/chat/completions", chat, methods=["POST"]) for root in ("/v1", "/openai/v1")),
         *(Route(f"{root}/models", models, methods=["GET"]) for root in ("/v1", "/openai/v1")),
+        *(Route(f"{root}/models/{{model:path}}", models, methods=["GET"]) for root in ("/v1", "/openai/v1")),
         Route("/sandbox/faults", Endpoint(sandbox.set_fault), methods=["GET", "POST", "DELETE"]),
         Route("/sandbox/ledger", Endpoint(sandbox.show_ledger), methods=["GET"]),
         Route("/sandbox/ledger/reset", Endpoint(sandbox.reset_ledger), methods=["POST"]),
