@@ -7,7 +7,7 @@ GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-fast lab bench build clean
+.PHONY: help run test test-fast lab bench build fuzz clean
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ build: $(INSTALLED)  ## Rebuild notebooks and run sheets from their source.py
 
 bench: $(INSTALLED)  ## Measure the sandbox and the library on this machine
 	$(BIN)/python benchmarks/throughput.py
+
+fuzz: $(INSTALLED)  ## Send mutated requests to the sandbox for a minute: no answer of 500 or above, no hang
+	FUZZ_SECONDS=60 $(BIN)/python -m pytest -q tests/fuzz
 
 clean:  ## Remove what was made: environment, reports, caches
 	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
