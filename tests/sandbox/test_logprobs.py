@@ -76,6 +76,16 @@ def test_form_is_nearly_certain_and_an_answer_is_as_sure_as_the_model() -> None:
     assert sorted(math.exp(token.logprob) for token in done.tokens)[1] > 0.99
 
 
+@pytest.mark.parametrize("values", [["correct", "incorrect"], ["correct", "correct but late"], [[1], {"a": 2}], [1, True]])
+def test_a_judge_is_as_sure_as_its_own_answer(values: list[Any]) -> None:
+    """Without it a verdict would look certain whatever the judge knows, and odd values of a schema would crash the server."""
+    wanted = {"type": "object", "properties": {"verdict": {"enum": values}}}
+    done = ask("QUESTION: What is 17 * 23?\nANSWER: 391", LARGE, schema=wanted, schema_enforced=True)
+    assert json.loads(done.text)["verdict"] in values
+    if values[0] == "correct":
+        assert chance(done, "correct", '"verdict": ') == pytest.approx(0.98, abs=0.01)
+
+
 def test_prose_has_them_too() -> None:
     """Without it only JSON would show how sure a model is."""
     done = ask(TICKET)
@@ -86,7 +96,7 @@ def test_prose_has_them_too() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    text=st.text(max_size=60) | st.just(TICKET),
+    text=st.text(max_size=60) | st.sampled_from((TICKET, "What is 3 + 4?", "QUESTION: What is 3 + 4?\nANSWER: 7")),
     shape=st.sampled_from([{}, {"json_mode": True}, {"schema": SCHEMA, "schema_enforced": True}]),
     limit=st.integers(1, 60) | st.none(),
     stop=st.sampled_from([(), (",",), ("ill",), (" ",)]),

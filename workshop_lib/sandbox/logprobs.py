@@ -45,8 +45,7 @@ def of_prose(thinking: schema.Thinking) -> list[Decision]:
 def of_text(text: str, decisions: Sequence[Decision], top: int, key: bytes) -> tuple[TokenChoice, ...]:
     """Return the tokens of a text with natural log-probabilities and up to `top` alternatives each.
 
-    A token that decides nothing has no alternative but itself. A label of several tokens has the product of theirs as its share; no label
-    here is the beginning of another, so none needs a token that says it ends.
+    A token that decides nothing has no alternative but itself. A label of several tokens has the product of theirs as its share.
     """
     parts = tokens.split(text)
     found = [TokenChoice(part, -_FORM * draw.unit(key, f"form {place}")) for place, part in enumerate(parts)]
@@ -57,7 +56,7 @@ def of_text(text: str, decisions: Sequence[Decision], top: int, key: bytes) -> t
     cursor = 0
     for decision in decisions:
         place = re.compile(decision.before + r"\s*" + f"({re.escape(decision.written)})").search(text, cursor)
-        if place is None or decision.written not in decision.shares:
+        if place is None or not decision.written or decision.written not in decision.shares:
             continue
         cursor = place.end()
         at = next(number for number in range(len(parts)) if starts[number + 1] > place.start(1))
@@ -101,7 +100,8 @@ def _chain(decision: Decision, parts: Sequence[str], lead: int, top: int) -> lis
     labels = {label: tokens.split(label) for label in decision.shares}
     chosen = labels[decision.written]
     before = parts[0][:lead]
-    if len(labels) == 1 or [before + chosen[0], *chosen[1:]] != list(parts[: len(chosen)]):
+    begun = any(cut[: len(chosen)] == chosen for label, cut in labels.items() if label != decision.written)  # it does not say where it ends
+    if len(labels) == 1 or begun or [before + chosen[0], *chosen[1:]] != list(parts[: len(chosen)]):
         likely = _log(decision.shares[decision.written])
         return [TokenChoice(parts[0], likely, ((parts[0], likely),)[:top])]
     choices = []

@@ -88,7 +88,7 @@ def shares(name: str, schema: Schema, thinking: Thinking, root: Schema) -> Mappi
     known of other answers, so they do not sum to 1.
     """
     schema = resolved(schema, root)
-    values, kind = enum_values(schema), schema.get("type")
+    values, kind = enum_values(schema), _kind(schema)
     field = _label_field(values) if values else name.lower() if kind == "string" else None
     if field in ("category", "priority"):
         return _exact(thinking, field, values)
@@ -97,14 +97,19 @@ def shares(name: str, schema: Schema, thinking: Thinking, root: Schema) -> Mappi
     if "const" in schema or thinking.about_ticket:
         return {}
     value = _value(name, schema, thinking, root, DEPTH)
-    judged = thinking.reading.answer is not None
-    if judged and (kind == "boolean" or len(values) == 2 or value in ("correct", "incorrect")):
+    judged = thinking.reading.answer is not None and isinstance(value, str | bool | int | float)
+    if judged and all(isinstance(option, str | bool | int | float) for option in values) and (kind == "boolean" or len(values) == 2 or value in ("correct", "incorrect")):
         options = [True, False] if kind == "boolean" else values or ["correct", "incorrect"]
         mine = 0.5 + 0.48 * _sureness(thinking)
         return {option: mine if option == value else 1 - mine for option in options}
     if not values and any(word in name.lower() for word in ("answer", "result", "value")) and kind in ("string", "number", "integer"):
         return {value: guess_share(thinking)}
     return {}
+
+
+def _kind(schema: Schema) -> Any:
+    kind = schema.get("type")
+    return kind[0] if isinstance(kind, list) and kind else kind
 
 
 def guess_share(thinking: Thinking) -> float:
@@ -125,8 +130,7 @@ def _value(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: i
     values = enum_values(schema)
     if values:
         return _chosen(name, values, thinking)
-    kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
+    kind = _kind(schema)
     if kind == "object" or (kind is None and "properties" in schema):
         if depth >= DEPTH:
             return {}
