@@ -60,7 +60,10 @@ class Ask:
 class Completion:
     """One reply: text, or a tool call with its arguments both as an object and as the text they were written in.
 
-    `source` says who answered: "stand-in", "local" (an open-weight model, `upstream_model`) or "replay".
+    `source` says who answered: "stand-in", "local" (an open-weight model, `upstream_model`) or "replay". `input_tokens` are those that
+    were neither read from nor written to a prompt cache. `stop_sequence` is the one that ended the text, where it is known;
+    `cache_details` are the tokens written to a cache by time to live, None for a request without cache points; `guardrail` is the
+    trace of what a guardrail found.
     """
 
     stop_reason: StopReason
@@ -76,6 +79,9 @@ class Completion:
     source: str = "stand-in"
     upstream_model: str | None = None
     tokens: tuple["TokenChoice", ...] = ()
+    stop_sequence: str | None = None
+    cache_details: tuple[tuple[str, int], ...] | None = None
+    guardrail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

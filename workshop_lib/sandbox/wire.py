@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from workshop_lib.sandbox.ask import Ask, Completion, Piece
@@ -49,11 +49,14 @@ class Exchange(ABC):
     """One request understood: what it asks (several times for several choices) and how its answer is written.
 
     `buffered` says that a streamed answer must be whole before its first piece is sent, as when a guardrail reads it first.
+    `tags` are the request's own labels for the ledger; `headers` go with the answer.
     """
 
     asks: tuple[Ask, ...]
     streaming: bool = False
     buffered: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     stream_type: ClassVar[str]
     request_id_header: ClassVar[str]
 
@@ -62,7 +65,7 @@ class Exchange(ABC):
         return None
 
     def finished(self, done: Completion) -> Completion:
-        """Return the model's answer as it may be sent, for example after a guardrail has read it."""
+        """Return the model's answer as it may be sent and counted, whole or at the end of a stream: cache usage, a guardrail's verdict."""
         return done
 
     @abstractmethod
