@@ -6,16 +6,44 @@ from typing import Any, Literal
 
 from workshop_lib.catalog import Model
 
-StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "guardrail_intervened", "malformed_model_output", "malformed_tool_use"]
+StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "guardrail_intervened", "malformed_model_output", "malformed_tool_use", "content_filtered"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A passage of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool in an earlier message of the assistant; `arguments` is the text of a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What the call `id` brought, as text."""
+
+    id: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One message of the conversation as text; `after_tool` marks one that brings a tool's result."""
+    """One message of the conversation as text; `after_tool` marks one that brings a tool's result.
+
+    `parts` is the same message with its tool calls and results kept apart, for models that are told of them in their own form.
+    """
 
     role: str
     text: str
     after_tool: bool = False
+    parts: tuple[Said | ToolCall | ToolResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +64,7 @@ class Ask:
     `json_mode` asks for some JSON object. `max_tokens` None means the model's maximum. `digest` identifies the request's content
     together with the sandbox's seed: every draw is made from it, so the same request gets the same reply. `logprobs` is how many
     alternatives are wanted beside each token of a text (None: no tokens at all), `sampling_seed` the seed that the request names.
+    `number` says which of several choices of one request this is, and `tags` are the request's metadata.
     """
 
     model: Model
@@ -54,6 +83,8 @@ class Ask:
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     sampling_seed: int | None = None
+    number: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +94,7 @@ class Completion:
     `source` says who answered: "stand-in", "local" (an open-weight model, `upstream_model`) or "replay". `input_tokens` are those that
     were neither read from nor written to a prompt cache. `stop_sequence` is the one that ended the text, where it is known;
     `cache_details` are the tokens written to a cache by time to live, None for a request without cache points; `guardrail` is the
-    trace of what a guardrail found.
+    trace of what a guardrail found. `usage_estimated` says that the server behind did not count the tokens, so that they are an estimate.
     """
 
     stop_reason: StopReason
@@ -82,6 +113,7 @@ class Completion:
     stop_sequence: str | None = None
     cache_details: tuple[tuple[str, int], ...] | None = None
     guardrail: Mapping[str, Any] = field(default_factory=dict)
+    usage_estimated: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from workshop_lib import catalog
 from workshop_lib.sandbox import draw
 
-Kind = Literal["throttled", "server", "unavailable", "validation"]
+Kind = Literal["throttled", "server", "unavailable", "validation", "model_timeout", "model_error"]
 _REMEMBERED = 100_000
 
 

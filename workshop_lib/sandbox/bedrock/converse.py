@@ -10,6 +10,7 @@ from workshop_lib.sandbox import draw, shapes
 from workshop_lib.sandbox.ask import Ask, Completion, ToolSpec, Turn
 from workshop_lib.sandbox.bedrock.errors import Refusal, refusal
 from workshop_lib.sandbox.bedrock.stream import ConverseWriter, tool_use_id, usage
+from workshop_lib.sandbox.conversation import parts_of_converse
 from workshop_lib.sandbox.faults import Failure
 from workshop_lib.sandbox.wire import Exchange
 
@@ -90,6 +91,7 @@ def ask(model: Model, body: Mapping[str, Any], seed: int) -> Ask:
         temperature=inference.get("temperature") or 0.0,
         top_p=1.0 if inference.get("topP") is None else inference["topP"],
         stop=tuple(inference.get("stopSequences") or ()),
+        tags=body.get("requestMetadata") or {},
     )
 
 
@@ -167,7 +169,7 @@ def _turn(number: int, message: Mapping[str, Any], called: set[str], *, has_tool
                 "ValidationException",
                 f"The sandbox does not implement the content block '{kind}' at {where}.{position}; it takes text, toolUse and toolResult.",
             )
-    return Turn(message["role"], "\n".join(texts), after_tool)
+    return Turn(message["role"], "\n".join(texts), after_tool, parts_of_converse(message["content"]))
 
 
 def _content(block: Mapping[str, Any]) -> tuple[str, Any]:

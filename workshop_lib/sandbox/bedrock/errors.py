@@ -17,12 +17,16 @@ _STATUS = {
     "MissingAuthenticationTokenException": 403,
     "RequestEntityTooLargeException": 413,
     "AccessDeniedException": 403,
+    "ModelTimeoutException": 408,
+    "ModelErrorException": 424,
 }
 _FAILURES = {
     "throttled": "ThrottlingException",
     "server": "InternalServerException",
     "unavailable": "ServiceUnavailableException",
     "validation": "ValidationException",
+    "model_timeout": "ModelTimeoutException",
+    "model_error": "ModelErrorException",
 }
 
 

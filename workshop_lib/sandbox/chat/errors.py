@@ -16,8 +16,8 @@ _FAILURES: Mapping[str, tuple[int, str, str]] = {
     "validation": (400, "invalid_request_error", "invalid_input"),
     "model_timeout": (408, "server_error", "timeout"),
     "model_error": (424, "server_error", "model_error"),
-    "not_ready": (503, "server_error", "model_not_ready"),
-    "access_denied": (403, "invalid_request_error", "access_denied"),
+    "not_ready": (429, "server_error", "model_not_ready"),
+    "access_denied": (403, "permission_error", "access_denied"),
 }
 # The hosted service sits behind a gateway that answers in its own shape: {"status":429,"title":"Too Many Requests"} (free-claude-code
 # issues 30 and 690), {"status":403,"title":"Forbidden","detail":"Authorization failed"} for a key it does not know (oh-my-pi issue 499),

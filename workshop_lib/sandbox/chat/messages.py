@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from workshop_lib.sandbox.ask import Turn
 from workshop_lib.sandbox.chat.body import Message
 from workshop_lib.sandbox.chat.errors import Refusal
+from workshop_lib.sandbox.conversation import Part, parts_of_chat
 
 _SYSTEM = ("system", "developer")
 
@@ -23,11 +24,12 @@ def turns(messages: Sequence[Message]) -> tuple[Turn, ...]:
         text = _text(number, message)
         if message.role == "tool":
             open_calls.pop(message.tool_call_id or "")
-            found.append(Turn("user", text, after_tool=True))
+            found.append(Turn("user", text, True, _parts(message, text)))
         elif message.role not in _SYSTEM:
             called = message.tool_calls or ()
             open_calls.update(dict.fromkeys(call.id for call in called))
-            found.append(Turn(message.role, "\n".join(filter(None, (text, *(call.function.arguments for call in called))))))
+            whole = "\n".join(filter(None, (text, *(call.function.arguments for call in called))))
+            found.append(Turn(message.role, whole, False, _parts(message, text)))
     if open_calls:
         raise _unanswered(open_calls)
     if not found or found[-1].role != "user":
@@ -55,6 +57,11 @@ def _check(number: int, message: Message, open_calls: dict[str, None]) -> None:
         raise Refusal(400, f"Invalid value for '{where}.content': it is missing.", param=f"{where}.content")
     if message.tool_calls and message.role != "assistant":
         raise Refusal(400, f"Invalid value for '{where}.tool_calls': only the assistant calls tools.", param=f"{where}.tool_calls")
+
+
+def _parts(message: Message, text: str) -> tuple[Part, ...]:
+    calls = [(call.id, {"name": call.function.name, "arguments": call.function.arguments}) for call in message.tool_calls or ()]
+    return parts_of_chat(message.role, text, message.tool_call_id, calls)
 
 
 def _unanswered(open_calls: dict[str, None]) -> Refusal:

@@ -56,14 +56,14 @@ def exchange(model: Model, raw: Mapping[str, Any], seed: int) -> ChatCompletion:
     asked = _ask(model, body, raw, seed)
     choices = tuple(_choice_of(asked, number) for number in range(body.n or 1))
     include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return ChatCompletion(choices, streaming=bool(body.stream), include_usage=include_usage)
+    return ChatCompletion(choices, streaming=bool(body.stream), tags=asked.tags, include_usage=include_usage)
 
 
 def _choice_of(asked: Ask, number: int) -> Ask:
     """Return what is asked for one of several choices: the first is the only one of a plain request, the others have draws of their own."""
     if number == 0 or asked.temperature == 0:
-        return asked
-    return replace(asked, digest=blake2b(f"choice {number}".encode(), key=asked.digest, digest_size=16).digest())
+        return replace(asked, number=number)
+    return replace(asked, number=number, digest=blake2b(f"choice {number}".encode(), key=asked.digest, digest_size=16).digest())
 
 
 def _ask(model: Model, body: Body, raw: Mapping[str, Any], seed: int) -> Ask:
@@ -94,6 +94,7 @@ def _ask(model: Model, body: Body, raw: Mapping[str, Any], seed: int) -> Ask:
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         sampling_seed=body.seed,
+        tags=body.metadata or {},
     )
 
 

@@ -10,7 +10,13 @@ from workshop_lib.sandbox.chat import errors
 from workshop_lib.sandbox.chat.models import CREATED
 from workshop_lib.sandbox.faults import Failure
 
-_FINISH = {"max_tokens": "length", "tool_use": "tool_calls", "malformed_tool_use": "tool_calls", "guardrail_intervened": "content_filter"}
+_FINISH = {
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "malformed_tool_use": "tool_calls",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+}
 
 
 def response(asks: Sequence[Ask], done: Sequence[Completion]) -> dict[str, Any]:
@@ -30,7 +36,7 @@ def _choice(number: int, asked: Ask, done: Completion) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": done.text if done.tool_name is None else None, "refusal": None}
     if done.tool_name is not None:
         function = {"name": done.tool_name, "arguments": done.tool_arguments}
-        message["tool_calls"] = [{"id": call_id(asked, number), "type": "function", "function": function}]
+        message["tool_calls"] = [{"id": call_id(asked), "type": "function", "function": function}]
     wanted = asked.logprobs is not None and done.tool_name is None  # there are none for a tool call
     return {
         "index": number,
@@ -59,7 +65,7 @@ class ChatWriter:
         call: dict[str, Any] = {"index": 0, "function": {"arguments": piece.text}}
         if number not in self._calling:
             self._calling.add(number)
-            call |= {"id": call_id(self._asks[number], number), "type": "function", "function": {"name": piece.tool_name, "arguments": piece.text}}
+            call |= {"id": call_id(self._asks[number]), "type": "function", "function": {"name": piece.tool_name, "arguments": piece.text}}
         return opening + self._delta(number, {"tool_calls": [call]})
 
     def end(self, done: Sequence[Completion]) -> bytes:
@@ -112,9 +118,9 @@ def _token(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode(errors="replace"))}
 
 
-def call_id(asked: Ask, number: int = 0) -> str:
-    """Return the id of the tool call in one choice of the answer to a request."""
-    return f"call_{draw.name(asked.digest, f'tool use {number}' if number else 'tool use', 24)}"
+def call_id(asked: Ask) -> str:
+    """Return the id of the tool call in the answer to a request, or in one choice of it."""
+    return f"call_{draw.name(asked.digest, f'tool use {asked.number}' if asked.number else 'tool use', 24)}"
 
 
 def completion_id(asked: Ask) -> str:
