@@ -13,15 +13,11 @@ import openai
 import pytest
 from botocore.config import Config
 from botocore.validate import ParamValidator
-from openai.types import Model
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pydantic import BaseModel
 
 from workshop_lib import settings as settings_module
 from workshop_lib.sandbox import process
 from workshop_lib.settings import Settings
 
-_SHAPES = {"chat.completion": ChatCompletion, "chat.completion.chunk": ChatCompletionChunk, "model": Model}
 _PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
 
 only_loopback.install()
@@ -106,8 +102,13 @@ def check_chat_answer(status: int, raw: dict[str, Any]) -> None:
     if status != 200:
         assert raw.get("status") == status or raw["error"].keys() == {"message", "type", "param", "code"}
         return
+    shapes: dict[str, Any] = {
+        "chat.completion": openai.types.chat.ChatCompletion,
+        "chat.completion.chunk": openai.types.chat.ChatCompletionChunk,
+        "model": openai.types.Model,
+    }
     for one in raw["data"] if raw["object"] == "list" else [raw]:
-        parsed = _SHAPES[one["object"]].model_validate(one, strict=True)
+        parsed = shapes[one["object"]].model_validate(one, strict=True)
         assert not (unknown := _unknown(parsed)), f"members the SDK does not know: {unknown}"
         for choice in one.get("choices", ()):
             assert choice.keys() >= {"index", "finish_reason", "logprobs"}
@@ -117,7 +118,7 @@ def check_chat_answer(status: int, raw: dict[str, Any]) -> None:
 def _unknown(part: Any) -> list[str]:
     if isinstance(part, list | tuple):
         return [name for one in part for name in _unknown(one)]
-    if not isinstance(part, BaseModel):
+    if not isinstance(part, openai.BaseModel):
         return []
     return [*(part.model_extra or {}), *(name for field in type(part).model_fields for name in _unknown(getattr(part, field)))]
 
