@@ -105,9 +105,46 @@ def bedrock(sandbox: process.Address) -> Any:
 
 @pytest.fixture
 def chat(sandbox: process.Address) -> Iterator[openai.OpenAI]:
-    """Give a plain openai client without retries."""
-    with openai.OpenAI(max_retries=0) as client:
+    """Give a plain openai client without retries whose every whole answer is checked against the SDK's own models."""
+
+    def conforms(response: Any) -> None:
+        if not response.headers["content-type"].startswith("text/event-stream"):
+            check_chat_answer(response.status_code, json.loads(response.read()))
+
+    with openai.OpenAI(max_retries=0, http_client=openai.DefaultHttpxClient(event_hooks={"response": [conforms]})) as client:
         yield client
+
+
+def check_chat_answer(status: int, raw: dict[str, Any]) -> None:
+    """Fail if an answer of the OpenAI side is not exactly what the SDK's models describe: types, no member missing, none unknown."""
+    if status != 200:
+        assert raw.get("status") == status or raw["error"].keys() == {"message", "type", "param", "code"}
+        return
+    shapes: dict[str, Any] = {
+        "chat.completion": openai.types.chat.ChatCompletion,
+        "chat.completion.chunk": openai.types.chat.ChatCompletionChunk,
+        "model": openai.types.Model,
+    }
+    for one in raw["data"] if raw["object"] == "list" else [raw]:
+        parsed = shapes[one["object"]].model_validate(one, strict=True)
+        assert not (unknown := _unknown(parsed)), f"members the SDK does not know: {unknown}"
+        for choice in one.get("choices", ()):
+            assert choice.keys() >= {"index", "finish_reason", "logprobs"}
+            assert choice["message"].keys() >= {"role", "content", "refusal"} if "message" in choice else "delta" in choice
+
+
+def _unknown(part: Any) -> list[str]:
+    if isinstance(part, list | tuple):
+        return [name for one in part for name in _unknown(one)]
+    if not isinstance(part, openai.BaseModel):
+        return []
+    return [*(part.model_extra or {}), *(name for field in type(part).model_fields for name in _unknown(getattr(part, field)))]
+
+
+@pytest.fixture(scope="session")
+def conforms() -> Callable[[int, dict[str, Any]], None]:
+    """Give what checks one answer, or one chunk of a stream, of the OpenAI side."""
+    return check_chat_answer
 
 
 @pytest.fixture

@@ -90,10 +90,10 @@ class Handling:
             model,
             sent_by.scope,
             outcome,
-            sum(one.input_tokens for one in done),
+            done[0].input_tokens if done else 0,  # several choices read one input
             sum(one.output_tokens for one in done),
-            cache_read=sum(one.cache_read_tokens for one in done),
-            cache_write=sum(one.cache_write_tokens for one in done),
+            cache_read=done[0].cache_read_tokens if done else 0,
+            cache_write=done[0].cache_write_tokens if done else 0,
             source=done[0].source if done else "stand-in",
             tags=sent_by.tags,
             invocation=sent_by.invocation,

@@ -70,7 +70,7 @@ class Sandbox(Handling):
         """Answer POST /v1/chat/completions."""
         try:
             fields = _object(await asgi.body(scope, receive))
-            chat_models.check_authorization(asgi.header(scope, b"authorization"))
+            chat_models.check_authorization(asgi.header(scope, b"authorization"), (fields or {}).get("model"))
             if fields is None:
                 raise chat_errors.Refusal(400, "We could not parse the JSON body of your request: it is not a JSON object.")
             model = chat_models.model_for(fields.get("model"))
@@ -85,12 +85,11 @@ class Sandbox(Handling):
             return refused.reply()
 
     async def models(self, scope: Scope, _receive: Receive) -> Reply:
-        """Answer GET /v1/models."""
+        """Answer GET /v1/models and GET /v1/models/{id}."""
         try:
-            chat_models.check_authorization(asgi.header(scope, b"authorization"))
+            return chat_models.answer(asgi.header(scope, b"authorization"), scope.get("path_params", {}).get("model"))
         except Refusal as refused:
             return refused.reply()
-        return 200, {}, chat_models.models()
 
     def _understood(self, model: Model, sent_by: Sender, understand: Callable[[], Exchange]) -> Exchange:
         """Return a request understood; one that names a model and is refused counts as an error of it."""
@@ -114,7 +113,7 @@ def app(sandbox: Sandbox) -> ASGIApp:
     routes = [
         Route("/health", Endpoint(admin.health), methods=["GET"]),
         *(Route(f"{root}/chat/completions", chat, methods=["POST"]) for root in ("/v1", "/openai/v1")),
-        *(Route(f"{root}/models", models, methods=["GET"]) for root in ("/v1", "/openai/v1")),
+        *(Route(f"{root}/models{path}", models, methods=["GET"]) for root in ("/v1", "/openai/v1") for path in ("", "/{model:path}")),
         Route("/sandbox/faults", Endpoint(admin.faults), methods=["GET", "POST", "DELETE"]),
         Route("/sandbox/quotas", Endpoint(admin.quotas), methods=["GET", "POST", "DELETE"]),
         Route("/sandbox/ledger", Endpoint(admin.ledger), methods=["GET"]),
