@@ -42,7 +42,7 @@ def staged(frames: Sequence[pd.DataFrame], escalate: Sequence[Mask | Sequence[bo
     has_answer = np.array([(frame["outcome"] == "answered").to_numpy(dtype=bool) for frame in frames])
     arm = frames[-1].reset_index(drop=True)
     for tier in range(len(frames) - 2, -1, -1):
-        arm = composed(frames[tier], arm, escalate[tier], because, has_answer[:tier].any(axis=0))
+        arm = composed(frames[tier], arm, escalate[tier], because, np.asarray(has_answer[:tier].any(axis=0)))
     return arm
 
 
