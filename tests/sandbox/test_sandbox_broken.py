@@ -27,6 +27,7 @@ TOOL = {
                         "type": "object",
                         "properties": {"category": {"type": "string", "enum": ["billing", "auth"]}, "confidence": {"type": "number"}},
                         "required": ["category", "confidence"],
+                        "additionalProperties": False,
                     }
                 },
             }

@@ -142,7 +142,7 @@ def test_http_2_without_tls_is_spoken_to_those_who_know(sandbox: Address) -> Non
         answer = client.post(NANO_PATH, json=body, headers=KEY)
         assert (answer.http_version, answer.status_code) == ("HTTP/2", 200)
         profile = catalog.model("sonnet").id
-        assert client.post(f"/model/arn%3Aaws%3Abedrock%3Aus-west-2%3A1%3Ainference-profile%2F{profile}/converse", json=body, headers=KEY).status_code == 200
+        assert client.post(f"/model/arn%3Aaws%3Abedrock%3Aus-west-2%3A123456789012%3Ainference-profile%2F{profile}/converse", json=body, headers=KEY).status_code == 200
         with client.stream("POST", f"{NANO_PATH}-stream", json=body, headers=KEY) as stream:
             assert b"messageStop" in stream.read()
         assert client.get("/health", headers={"Host": "evil.example.com"}).status_code == 403

@@ -77,7 +77,7 @@ def test_an_invoked_stream_says_what_the_whole_answer_says(bedrock: Any, model: 
         (SONNET, claude(messages=[{"role": "user", "content": [{"type": "image"}]}]), "image"),
         (SONNET, claude(tool_choice={"type": "any"}), "tool_choice"),
         (OPUS, claude(temperature=0.5), "deprecated"),
-        (NANO, {"prompt": "x"}, "messages"),
+        (NANO, {"prompt": "x"}, "prompt"),
         (NANO, {"messages": [{"role": "user", "content": "x"}], "stream": True}, "stream"),
         (NANO, {"messages": [{"role": "user", "content": "x"}], "model": "other"}, "another model"),
     ],

@@ -62,7 +62,7 @@ def test_a_line_says_what_answered_and_nothing_of_the_request(front: Open, scrip
     scripted.pages = {"/v1/models": {"data": [{"id": "other", "meta": {"n_params": 135}}]}, "/props": {"model_path": "/models/m.gguf"}}
     opened = front(record=file)
     opened.converse("My secret is 4711.", requestMetadata={"prompt_version": "triage-3", "scope": "x"})
-    opened.chat("My secret is 4711.", metadata={"prompt_version": "\ud800"})
+    opened.chat("My secret is 4711.", metadata={"prompt_version": "v\u00e9"})
     (line, second) = lines(file)
     assert "4711" not in file.read_text()
     assert {name: line[name] for name in ("model", "upstream_model", "prompt_version", "stop_reason")} == {

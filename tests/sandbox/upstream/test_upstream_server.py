@@ -124,11 +124,11 @@ def test_a_servers_failure_is_the_services_error(front: Open, scripted: Scripted
     ("answer", "kind"),
     [
         (Answer({"error": {"message": "no such model"}}, 404), "validationException"),
-        (Answer(completion()), "modelErrorException"),
+        (Answer(completion()), "modelStreamErrorException"),
         (Answer(events=chunks({"content": "Sev"}, finish=None, usage=False)[:-1]), "internalServerException"),
-        (Answer(events=[*chunks({"content": "Sev"})[:1], {"error": {"message": "out of memory"}}]), "modelErrorException"),
-        (Answer(events=["not json"]), "modelErrorException"),
-        (Answer(events=[{"choices": [5]}]), "modelErrorException"),
+        (Answer(events=[*chunks({"content": "Sev"})[:1], {"error": {"message": "out of memory"}}]), "modelStreamErrorException"),
+        (Answer(events=["not json"]), "modelStreamErrorException"),
+        (Answer(events=[{"choices": [5]}]), "modelStreamErrorException"),
     ],
 )
 def test_a_failure_in_a_stream_is_an_exception_event(front: Open, scripted: Scripted, answer: Answer, kind: str) -> None:
@@ -162,7 +162,7 @@ def test_a_stream_that_drips_for_ever_ends(front: Open, scripted: Scripted) -> N
     """Without it a server could hold a client with a byte now and then."""
     scripted.then(Answer(events=chunks({"content": "x"})[:1], hold=True))
     found = events(front(timeout_s=0.05).converse(operation="converse-stream").content)
-    assert found[-1][0] == "modelTimeoutException"
+    assert found[-1][0] == "modelStreamErrorException"
 
 
 @pytest.mark.parametrize("streaming", [False, True])
