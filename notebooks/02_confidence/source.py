@@ -1,7 +1,7 @@
 # %% [markdown] id="title"
 # # Find out whether a model's confidence is worth anything
 #
-# You ask models how sure they are, refuse invalid ratings, and measure whether "sure" means "right".
+# You ask models how sure they are, refuse invalid ratings, measure whether "sure" means "right", and find out what you may promise.
 #
 # **Time:** 40 minutes alone, 37 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
 # **Cost live:** about 0.03 USD on Amazon Bedrock at recorded token counts, for Nemotron Nano and, in *Going further*, Super.
@@ -42,7 +42,7 @@ LIMIT: int = 50  # how many calibration questions to ask, 10 to 50
 TICKETS: int = 80  # how many calibration tickets to route, 40 to 80
 THRESHOLD: float = 0.7  # escalate a ticket whose stated confidence lies below this
 BINS: int = 10  # how many bins the reliability tables of the tickets have
-EPSILON: float = 0.1  # the share of wrong answers you tolerate among those you accept
+EPSILON: float = 0.1  # the share of wrong answers you tolerate among those you accept, 0.05 to 0.2
 DELTA: float = 0.05  # the doubt you leave about that; 0.05 means 95 % sure
 
 # %% id="setup"
@@ -443,18 +443,22 @@ def halves(arm):
 
 
 def escalating(values):
+    """Return, for every threshold among the values, which answers it escalates."""
     return {tuple(value < threshold for value in values) for threshold in values}
 
 
 seen, unseen = halves(tickets)
-claims, rows = {"stated": unseen["confidence"].tolist()}, []
-claims |= {name: list(map(fit(list(zip(seen["confidence"], seen["correct"]))), claims["stated"])) for name, fit in MAPS.items()}
-for name, values in claims.items():
-    error = ece_interval(values, unseen["correct"], unseen["family"], bins=BINS)
-    new = len(escalating(values) - escalating(claims["stated"]))
-    rows.append({"confidence": name, "ece": error.value, "low": error.low, "high": error.high, "auroc": auroc(values, unseen["correct"]), "new_escalations": new})
+claims = {"stated": unseen["confidence"].tolist()}
+for name, fit in MAPS.items():
+    calibrated = fit(list(zip(seen["confidence"], seen["correct"])))
+    claims[name] = [calibrated(c) for c in claims["stated"]]
 
 # %% id="calibrate-figure"
+rows = []
+for name, values in claims.items():
+    gap = ece_interval(values, unseen["correct"], unseen["family"], bins=BINS)
+    row = {"confidence": name, "ece": gap.value, "low": gap.low, "high": gap.high, "auroc": auroc(values, unseen["correct"])}
+    rows.append(row | {"new_escalations": len(escalating(values) - escalating(claims["stated"]))})
 print(f"{len(unseen)} unseen tickets in {unseen['family'].nunique()} families, {who('nano')} ({HERE})")
 print(text_table(pd.DataFrame(rows)))
 before, after = (reliability(claims[name], unseen["correct"], BINS) for name in ("stated", "Platt"))
@@ -465,8 +469,8 @@ calibration_figure(before, after, HERE, f"Tickets, {who('nano')}: before and aft
 # with the ties. So `new_escalations` is 0 whatever the data: **a calibrated threshold catches no error that a stated one could not**.
 # Calibration tells you where a threshold stands. It adds no signal.
 #
-# A map also belongs to its traffic. An error that is left was made by other scenarios. And with so few families the interval is narrower
-# than the truth.
+# What is left of the ECE is chance, and scenarios that the map has not seen: a map belongs to its traffic. With so few families even the
+# interval is too narrow.
 
 # %% [markdown] id="real"
 # ## What the real models said
@@ -517,16 +521,16 @@ level = fit_platt(nano["confidence"], nano["correct"])
 print(f"Platt's curve through all {len(nano)}: {level.apply(0.78):.2f} at 0.78, {level.apply(0.96):.2f} at 0.96. (recorded)")
 for seen, unseen in (halves(nano), halves(nano)[::-1]):
     print(f"Fitted on {len(seen)} tickets with {int((~seen['correct']).sum())} errors, judged on {len(unseen)} with {int((~unseen['correct']).sum())} (recorded):")
-    pairs = list(zip(unseen["confidence"], unseen["correct"]))
+    judged = list(zip(unseen["confidence"], unseen["correct"]))
     if seen["correct"].nunique() < 2:
         print("  no map: all are right, there is nothing to learn")
         continue
     mapped = MAPS["Platt"](list(zip(seen["confidence"], seen["correct"])))
-    print(f"  ECE {error_of(pairs):.3f} before, {error_of([(mapped(c), right) for c, right in pairs]):.3f} after")
+    print(f"  ECE {error_of(judged):.3f} before, {error_of([(mapped(c), right) for c, right in judged]):.3f} after")
 
 # %% [markdown] id="real-map-read"
-# Recorded Nano is no surer when right, so the best rising curve is level: one value for all. And all its errors lie in one half of the
-# scenarios. Learned there, the map makes the other half worse. Calibrate on the traffic you will see.
+# Recorded Nano is no surer when right, so the best curve that never falls is level: one value for all. And in this split all its errors lie in
+# one half of the scenarios. Learned there, the map makes the other half worse. Calibrate on the traffic you will see.
 
 # %% [markdown] id="instructor-real" tags=["instructor"]
 # minutes: 2
@@ -653,14 +657,15 @@ answers_needed = lab.check("ex6", answers_needed)
 # %% id="ex6-use"
 print(told(my_guess_needed))
 for tolerated in (0.2, 0.1, 0.05, 0.02, 0.01):
-    print(f"at most {tolerated:4.0%} wrong, 95 % sure: {answers_needed(tolerated, 0.05):3} accepted answers, none of them wrong (computed)")
+    print(f"at most {tolerated:3.0%} wrong, 95% sure: {answers_needed(tolerated, 0.05):3} accepted answers, none of them wrong (computed)")
 
 # %% [markdown] id="guarantee"
 # With errors among the accepted you need more. The **Clopper-Pearson bound** is the largest error rate at which so few errors still turn up
-# with a chance of delta. Keep your promise if the bound is at most epsilon.
+# with a chance of delta. You may promise epsilon if the bound is at most epsilon.
 #
-# And a threshold has to be picked. If you try many and take the one that looks best, luck picks. So fix the order beforehand, from strict to lax,
-# test each, and **stop at the first that fails** (*fixed sequence*). Then no test is paid for twice, and delta holds for the one you end with.
+# And a threshold has to be picked. If you try many and take the one that looks best, luck picks. So fix the order beforehand, from strict to lax.
+# Begin where enough answers are accepted (Exercise 6), test each threshold, and **stop at the first that fails** (*fixed sequence*). Then many
+# tests cost no more than one, and delta holds for the threshold you end with.
 
 # %% id="guarantee-run"
 from workshop_lib.evaluation.thresholds import empirical_threshold, guaranteed_threshold, labels_needed
@@ -679,14 +684,14 @@ from workshop_lib.evaluation.intervals import clopper_pearson_upper
 
 for text, kept in (("from 0.95 on", nano[nano["confidence"] >= 0.95]), ("everything", nano)):
     wrong = int((~kept["correct"]).sum())
-    print(f"Nano, accept {text}: {wrong} of {len(kept)} wrong, so at most {clopper_pearson_upper(wrong, len(kept), 0.05):.1%}, 95 % sure (recorded)")
+    print(f"Nano, accept {text}: {wrong} of {len(kept)} wrong, so at most {clopper_pearson_upper(wrong, len(kept), 0.05):.1%}, 95% sure (recorded)")
 
 # %% [markdown] id="guarantee-read"
 # Recorded Nano says 0.95 or more to most tickets, and no threshold on it holds 10 %. Being stricter makes its promise **worse**, because the
 # order points the wrong way. What can be promised, decided beforehand: accept everything, about a quarter wrong at most.
 #
 # Recorded Sonnet was wrong on 9 of 150, 6 %. Even so the promise of 10 % holds from 0.95 on only: 9 errors in 150 may still be 10.2 %.
-# And all bounds count tickets as independent. These are near-duplicates, so they are too good.
+# All bounds count tickets as independent. Many of these are near-duplicates, so the bounds are too good.
 
 # %% [markdown] id="word"
 # ### How often does the naive choice break its word?
@@ -733,9 +738,9 @@ print(f"At most {EPSILON:.0%} wrong, {1 - DELTA:.0%} sure; 2000 draws a row, sha
 print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kept": 2}))
 
 # %% [markdown] id="word-read"
-# Near the limit the naive rule is a coin toss: of several thresholds that are about as good as tolerated, it takes the lucky one. The guaranteed rule
-# breaks its word in at most delta of all draws on average, by construction. It pays with fewer answers kept, and with few labels it often promises
-# nothing. That is a result too: it says what to buy, labels.
+# Of several thresholds that are about as good as tolerated, the naive rule takes the one that was lucky in the sample. The guaranteed rule breaks its
+# word in at most delta of all draws on average, by construction. It pays with fewer answers kept, and with few labels it may promise nothing.
+# That is a result too: it says what to buy, labels.
 
 # %% [markdown] id="instructor-promise" tags=["instructor"]
 # minutes: 2
@@ -887,6 +892,20 @@ for family, row in worst.iterrows():
 # So the recording holds 150 tickets but far fewer independent cases, and another mix of scenarios could give another curve. It shows that
 # a model can behave like this, not that every small model does. Measure your own, on your own tickets.
 
+# %% [markdown] id="kept"
+# ### The curve behind a promise
+#
+# Keep only the surest answers: how many of those are wrong? With a useful confidence the curve rises to the right. **Change it:** put `sonnet` in place
+# of `nano`. The naive rule goes right as far as the curve stays below the dashed line. The shaded range shows why that is a gamble.
+
+# %% id="kept-figure"
+from workshop_lib.evaluation.figures import risk_coverage_figure
+from workshop_lib.evaluation.routing_metrics import risk_coverage
+
+curve = risk_coverage(nano["confidence"], nano["correct"])
+every_tenth = slice(9, None, 10)
+risk_coverage_figure(curve.coverage[every_tenth], curve.risk[every_tenth], len(nano), "recorded", "Nemotron Nano: error among the answers kept", EPSILON)
+
 # %% [markdown] id="small-models"
 # ### Do other small models do better?
 #
@@ -969,8 +988,8 @@ for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, 
 # "Picked on" reaches half by construction. Only "measured on" may be reported. Look at how far the two can be apart, and at what a half
 # without errors leads to: any threshold looks good where there is nothing to catch.
 #
-# The remedy is not a cleverer rule. It is a labelled set for picking, another one for reporting, both with enough errors in them, and a new look
-# whenever the model or the traffic changes.
+# One remedy is the guaranteed threshold from above: it pays for its picking. Any other rule needs a labelled set for picking and another one for
+# reporting, both with enough errors in them. And both need a new look whenever the model or the traffic changes.
 
 # %% [markdown] id="playground"
 # ### Playground
