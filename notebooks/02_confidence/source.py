@@ -429,8 +429,8 @@ print(text_table(pd.DataFrame(rows)))
 print(f"Tickets, {who('nano')} ({HERE})")
 
 # %% [markdown] id="calibrate-limit"
-# The last column flatters. Now the same unseen tickets with an interval, with the AUROC, and with the question that a cascade asks: can a
-# threshold on the mapped confidence make an escalation that no threshold on the stated one makes?
+# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval, with the AUROC, and with the question
+# that a cascade asks: does a threshold on the mapped confidence ever escalate a set of answers that no threshold on the stated one does?
 
 # %% id="calibrate-table"
 from workshop_lib.evaluation.figures import calibration_figure
@@ -687,7 +687,7 @@ for text, kept in (("from 0.95 on", nano[nano["confidence"] >= 0.95]), ("everyth
     print(f"Nano, accept {text}: {wrong} of {len(kept)} wrong, so at most {clopper_pearson_upper(wrong, len(kept), 0.05):.1%}, 95% sure (recorded)")
 
 # %% [markdown] id="guarantee-read"
-# Recorded Nano says 0.95 or more to most tickets, and no threshold on it holds 10 %. Being stricter makes its promise **worse**, because the
+# Recorded Nano says 0.95 or more to most tickets, and no threshold on it can be shown to hold 10 %. Being stricter makes its promise **worse**, because the
 # order points the wrong way. What can be promised, decided beforehand: accept everything, about a quarter wrong at most.
 #
 # Recorded Sonnet was wrong on 9 of 150, 6 %. Even so the promise of 10 % holds from 0.95 on only: 9 errors in 150 may still be 10.2 %.
