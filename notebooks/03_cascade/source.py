@@ -78,7 +78,6 @@ items = [entry.question for entry in questions]
 large = run_arm(QUESTIONS, items, single("nim-253b"), ask)
 walked = run_arm(QUESTIONS, items, self_rated(below=THRESHOLD), ask)
 
-# %% id="win-sentence"
 usd_large = sum(trace.cost.usd for trace in large)
 usd_walked = sum(trace.cost.usd for trace in walked)
 print(f"{len(items)} questions ({HERE}, proxy prices)")
@@ -208,7 +207,6 @@ mine = [cascade(question, TIERS, ask_tier, THRESHOLD) for question in items]
 same = sum(answer == trace.answer and abs(usd - trace.cost.usd) < 1e-12 for (answer, usd), trace in zip(mine, walked, strict=True))
 print(f"Same answer and same bill as the library on {same} of {len(items)} questions.")
 
-# %% id="library-trace"
 trace = walked[far]
 for step in trace.steps:
     why = "; ".join(step.escalated_because) or "stops here"
@@ -360,15 +358,15 @@ print("always escalated by the published policy:", ", ".join(LIST))
 # | agreement | `k` more draws of the same tier | `k` calls |
 # | judge | the score another model gives | a call of that model |
 #
-# The next cell asks several on one ticket, and lets all speak. (By default a gate that calls a model is not asked once a free one
-# escalates.) The first tier is the 8B here: a cascade may mix providers, and an OpenAI-compatible server takes a seed for each further draw.
+# The next cell lets several speak on one ticket. (By default a gate that calls a model is not asked once a free one escalates.) The 8B goes
+# first here: a cascade may mix providers, and an OpenAI-compatible server takes a seed for each further draw.
 
 # %% id="gates-one"
 from workshop_lib.cascade import AgreementGate, CategoryGate, ConfidenceGate, JudgeGate, Policy, StakesGate
 
-small = run_arm(TRIAGE, tickets, single("nim-8b"), ask)
-why = [() if trace.answer is None else reasons(published().gates, trace.answer) for trace in small]
-busiest = max(range(len(tickets)), key=lambda i: (small[i].answer is not None, len(why[i])))  # the most reasons to escalate
+eight_b = run_arm(TRIAGE, tickets, single("nim-8b"), ask)
+why = [() if trace.answer is None else reasons(published().gates, trace.answer) for trace in eight_b]
+busiest = max(range(len(tickets)), key=lambda i: (eight_b[i].answer is not None, len(why[i])))  # the most reasons to escalate
 
 looks = (ConfidenceGate(below=0.7), StakesGate(), CategoryGate(categories=LIST), AgreementGate(k=3), JudgeGate(model="super"))
 every = Policy(name="every gate", tiers=("nim-8b", "sonnet"), gates=looks, ask_every_gate=True)
@@ -377,7 +375,8 @@ calls_of = {"agreement": "sample", "judge": "judge"}
 print(f"the answer  {step.cost.usd:.6f} USD  {step.answer.category}, {step.answer.priority} ({HERE})")
 for check in step.checks:
     usd = sum(call.cost.usd for call in step.calls if call.purpose == calls_of.get(check.gate))
-    print(f"{check.gate:10}  {usd:.6f} USD  {check.reason or 'lets it pass'}")
+    read = "" if check.value is None else f", read {check.value:.2g}"
+    print(f"{check.gate:10}  {usd:.6f} USD  {check.reason or 'lets it pass'}{read}")
 
 # %% [markdown] id="gates-table-read"
 # Now each gate alone, between a small tier and Sonnet, on the same tickets. `of it gate` is what the gate's own calls cost, USD per 1,000
@@ -389,7 +388,7 @@ import pandas as pd
 from workshop_lib.evaluation.routers import history, verdict
 
 sonnet = run_arm(TRIAGE, tickets, single("sonnet"), ask)
-alone = {name: frame(traces, labelled) for name, traces in (("nano", nano), ("nim-8b", small), ("sonnet", sonnet))}
+alone = {name: frame(traces, labelled) for name, traces in (("nano", nano), ("nim-8b", eight_b), ("sonnet", sonnet))}
 
 
 def gated(*gates, first="nano", some=tickets):
@@ -444,24 +443,22 @@ if len(scores) < 2:
     print("One score for everything tells no right answer from a wrong one. Its bill is real all the same.")
 
 # %% [markdown] id="gates-read"
-# `beats it` says yes only if the whole 95 % interval of the difference lies above zero, resampled by ticket family. A gate that escalates
-# more gets more right; that alone is no merit. And before you pay a judge, look at its scores: a gate has to tell answers apart.
+# `beats it`: the whole 95 % interval of the difference (by ticket family) lies above zero. Escalating more usually gets more right; that
+# alone is no merit. Try many gates, and one may beat chance by luck. A stakes gate guards against costly errors, so judge it by those. And
+# before you pay a judge, look at its scores.
 
 # %% [markdown] id="instructor-gates" tags=["instructor"]
 # minutes: 3
 # section: What a gate may look at
-# say: Every gate here is a line of data. Read two columns only, right and by chance. That is the whole test of a gate.
+# say: Every gate here is a line of data. Read two columns only, right and by chance. That is the test of every gate but stakes.
 # ask: (To unlock Exercise 4) A P0, confidence 0.99. Does it go on? And why does the confidence not matter?
 # cut: Show the table only.
 
-# %% [markdown] id="judge-bill"
-# ## The judge's bill
-#
-# A judge speaks before anybody knows which answers are kept. To pay less, judge a random share of the tickets, the *rate*; errors in the
-# rest pass.
-
 # %% [markdown] id="ex5-header"
 # ## Exercise 5 · 4 minutes · core · The judge's bill
+#
+# A judge speaks before anybody knows which answers are kept. To pay less, you may judge a random share of the tickets, the *rate*; errors
+# in the rest pass.
 #
 # Write `judge_bill(usage, price, rate, cheap, strong)`. Return two things: the judge's **USD per ticket**, on average over all tickets, and
 # the **break-even** that includes it, as in Exercise 3. Your `break_even` is there to be used.
@@ -501,8 +498,8 @@ print("Nano, then Sonnet, and a judge between them:")
 print(text_table(pd.DataFrame(rows), {"rate": 2, "usd_per_1000": 3}))
 
 # %% [markdown] id="judges-read"
-# A judge that costs about as much as the strong model leaves nothing to save: then ask the strong model instead. Where the break-even is
-# negative, the cascade is dearer even if nothing escalates.
+# A judge that costs nearly as much as the strong model leaves little to save. Where the break-even is negative, the cascade is dearer even
+# if nothing escalates.
 
 # %% [markdown] id="recorded-policies"
 # ## Two policies on recorded tickets
@@ -566,8 +563,8 @@ for name in ("published", "documented"):
     print(f"{len(replies)} others, {name}: {100 * rate:.1f} % escalated, recovers {gain} of a gap of {now['sonnet'] - now['nano']} (recorded, reviewed labels)")
 
 # %% [markdown] id="leak-result"
-# On its own tickets the list recovers the whole gap, on others a sixth, no more than the documented policy does without a list. (The first
-# line's labels come from a judge, the other lines' were reviewed by people. "Going further" compares without labels.)
+# On its own tickets the list recovers the whole gap, on others a sixth, no more than the documented policy does without a list. ("Going
+# further" compares without labels.)
 
 # %% [markdown] id="instructor-leak" tags=["instructor"]
 # minutes: 2
@@ -592,7 +589,7 @@ from workshop_lib.evaluation.routers import train_router
 
 past = history(tickets, alone["nano"], alone["sonnet"])
 rules = HeuristicRouter(start="sonnet", longer_than=400, question_marks=2, keywords=("api", "webhook", "refund"))
-chosen_by = {"the rules": [rules.choose(Seen(None, text=text)).skips for text in past.texts]}
+chosen_by = {"the rule router": [rules.choose(Seen(None, text=text)).skips for text in past.texts]}
 print(f"Nano wrong and Sonnet right on {past.hard.sum()} of {len(tickets)} tickets. ({HERE})")
 try:
     trained = train_router(past, split="calibration")
@@ -603,13 +600,8 @@ for name, later in chosen_by.items():
     print(fill(verdict(past, later, name=name).sentence, 110))
 
 # %% [markdown] id="router-read"
-# A router that does not beat chance is worth no more than a coin, which needs no training data and no upkeep. From so few tickets such a
-# verdict is no proof that routing is useless; it says that here nothing was shown.
-
-# %% id="router-trace"
-routed = Policy(name="rules first", tiers=("nano", "sonnet"), gates=documented().gates, router=rules)
-trace = walk(TRIAGE, max(tickets, key=lambda ticket: len(ticket.body)), routed, ask)
-print(f"starts at {trace.steps[0].tier}, because: {trace.route.reason} ({HERE})")
+# A router that does not beat chance is worth no more than a coin, which needs no upkeep. From so few tickets that is no proof against
+# routing; it says that here nothing was shown. And one that beats chance here must do so again on the test split, which this lab leaves alone.
 
 # %% [markdown] id="instructor-router" tags=["instructor"]
 # minutes: 2
@@ -621,7 +613,7 @@ print(f"starts at {trace.steps[0].tier}, because: {trace.route.reason} ({HERE})"
 # %% [markdown] id="trouble"
 # ## Rules for trouble
 #
-# Calls fail. What happens then is part of the policy, decided before and not at three in the morning.
+# Calls fail. What happens then is part of the policy, so it is decided beforehand.
 
 # %% [markdown] id="ex6-header"
 # ## Exercise 6 · 3 minutes · core · When the first tier fails
@@ -632,7 +624,7 @@ print(f"starts at {trace.steps[0].tier}, because: {trace.route.reason} ({HERE})"
 # | kind | what happened |
 # |---|---|
 # | `"throttled"` | the tier's quota is used up; it refills by itself |
-# | `"server"`, `"read_timeout"` | the tier is down, perhaps for hours |
+# | `"server"`, `"read_timeout"` | the tier is down or too slow, perhaps for hours |
 # | `"validation"`, `"access"` | the request is wrong, or not allowed: somebody must see and mend it |
 
 # %% id="ex6" tags=["exercise"]
@@ -686,7 +678,8 @@ for direction in ("stop", "escalate"):
     print(f"{direction:8}  {usd:.4f} USD, {usd / usual:.1f} times the usual bill. {waiting} of {len(hour)} tickets wait in the queue. ({HERE})")
 
 # %% [markdown] id="trouble-notes-read"
-# Every rule that fires leaves a note in the trace, so that afterwards you can count them. One ticket, three kinds of trouble:
+# Every rule that fires leaves a note in the trace. One ticket, three kinds of trouble. (Not among the choices: a *guardrail* that intervenes
+# always ends the walk. It is not low confidence.)
 
 # %% id="trouble-notes"
 ticket = next((trace_of for trace_of, trace in zip(tickets, nano, strict=True) if trace.answer and reasons(documented().gates, trace.answer)), tickets[0])
@@ -706,7 +699,7 @@ for name, (policy, asking) in orders.items():
 # %% [markdown] id="instructor-trouble" tags=["instructor"]
 # minutes: 2
 # section: Rules for trouble
-# say: A guardrail that steps in is not on the list of choices. It always ends the walk. A blocked input is no reason to try a stronger model.
+# say: A blocked input is no reason to try a stronger model. That is why a guardrail is not among the choices.
 # ask: (To unlock Exercise 6) It is noon, Nano throttles, and your code falls back to Sonnet. What does the invoice say? And whose quota goes next?
 # cut: Show the two lines of the throttled hour only.
 
@@ -952,6 +945,16 @@ import inspect
 
 print(inspect.getsource(walk))
 
+# %% [markdown] id="router-trace-read"
+# ### A router in the trace
+#
+# A router is part of a policy, as gates are. The trace says where the walk began, and why.
+
+# %% id="router-trace"
+routed = Policy(name="rules first", tiers=("nano", "sonnet"), gates=documented().gates, router=rules)
+trace = walk(TRIAGE, max(tickets, key=lambda ticket: len(ticket.body)), routed, ask)
+print(f"starts at {trace.steps[0].tier}, because: {trace.route.reason} ({HERE})")
+
 # %% [markdown] id="logprobs"
 # ### Log-probabilities, where there are some
 #
@@ -972,7 +975,8 @@ from workshop_lib.tasks.variants import in_text
 policy = Policy(name="log-probability", tiers=("nim-8b", "sonnet"), gates=(LogprobGate(below=0.8),))
 trace = walk(in_text(TRIAGE), tickets[busiest], policy, ask)
 for check in trace.steps[0].checks:
-    print(fill(f"{check.gate}: {check.reason or 'lets it pass'}; read {check.value} ({HERE})", 110))
+    read = "" if check.value is None else f", read {check.value:.2g}"
+    print(fill(f"{check.gate}: {check.reason or 'lets it pass'}{read} ({HERE})", 110))
 for note in trace.notes:
     print(fill(f"{note.rule}, {note.direction}: {note.detail} ({HERE})", 110))
 
