@@ -131,7 +131,7 @@ pareto_figure(plane, HERE, title=f"What accuracy costs ({HERE})", needs_foresigh
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 3
 # section: The result first
-# say: One line an arm. Read the source column first, then n, then the interval, and only then the accuracy.
+# say: One line an arm. Read the source first, then how many tickets, then the interval, and only then the accuracy.
 # show: The hollow marks in the figure. Then the oracles: the ceiling for every gate.
 # ask: Would you ship one of these today? Take a show of hands and write the numbers down for the end.
 
@@ -165,7 +165,7 @@ except CacheMiss:
 # %% [markdown] id="bug"
 # ## Find the bug
 #
-# A colleague wrote a harness of her own. It runs, raises nothing, and likes the cascade. Here it runs on your replies, with a client that gives
+# A colleague wrote a harness of her own. It raises nothing and reads well. Here it runs on your replies, with a client that gives
 # up on the slowest fifth of Nano's replies the first time it asks (they are billed all the same) and gets them the second time.
 
 # %% id="bug-client"
@@ -227,6 +227,9 @@ def harness(ids, gold, ask):
         report[arm] = {"decisions": sum(right) / len(done), "usd": sum(usd) / len(done)}
     return report
 
+
+show(harness(list(gold), gold, impatient()))
+
 # %% id="ex1" tags=["exercise", "solution-only"]
 def harness(ids, gold, ask):
     """Return for each arm its share of right decisions and its USD a ticket."""
@@ -262,8 +265,8 @@ print("\nRepaired:")
 show(harness(list(gold), gold, impatient()))
 
 # %% [markdown] id="ex1-after"
-# Same tickets, same client, other numbers. No line of the first report is a lie about what the code did; what it did was not what the heading
-# said. So read the code of a bake-off before you read its table.
+# Both tables are of the same tickets and the same client. The first one says what its code did, and that is not what its heading promises. So read
+# the code of a bake-off before you read its table.
 
 # %% [markdown] id="instructor-bug" tags=["instructor"]
 # minutes: 2
@@ -536,7 +539,7 @@ print(text_table(against_strong))
 
 # %% [markdown] id="parity-explain"
 # The interval draws whole scenario families, because tickets of one family are near-duplicates, and is never narrower than the one for single
-# tickets. Rows that say "not shown" tempt: a slightly wider margin might turn one into parity. A margin chosen after looking is no margin.
+# tickets. A row that says "not shown" tempts: a slightly wider margin might turn it into parity. A margin chosen after looking is no margin.
 #
 # A difference over all tickets can also hide where it comes from. The recorded cascade against the recorded Sonnet, family by family:
 
@@ -585,7 +588,8 @@ for one in (judged, gate):
 
 # %% [markdown] id="router-explain"
 # The test tickets are looked at **once**. Trying ten routers here and keeping the best would fit the test: the leak of lab 03 again. A router
-# that does well on tickets it learned from has shown nothing: it has seen their answers.
+# that does well on tickets it learned from has shown nothing: it has seen their answers. The interval draws families, so it is wider than the range
+# of random draws in Exercise 3, and speaks of new families too.
 #
 # `category majority` and `kNN` in the first table learned from the same calibration tickets.
 
