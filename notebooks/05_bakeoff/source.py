@@ -493,7 +493,7 @@ print(f"\nEscalated: {len(sent)} tickets. All three fields right: Nano {recorded
 # %% [markdown] id="parity"
 # ## As good as?
 #
-# "No significant difference, so as good as Sonnet" is the most common wrong sentence about cascades. A small sample differs from nothing. Parity
+# "No significant difference, so as good as Sonnet" is a common and wrong sentence about cascades. A small sample differs from nothing. Parity
 # is a claim of its own: the loss is smaller than a **margin** that was chosen before. Yours is `MAX_LOSS`.
 
 # %% [markdown] id="ex5-header"
@@ -588,15 +588,15 @@ for one in (judged, gate):
 
 # %% [markdown] id="router-explain"
 # The test tickets are looked at **once**. Trying ten routers here and keeping the best would fit the test: the leak of lab 03 again. A router
-# that does well on tickets it learned from has shown nothing: it has seen their answers. The interval draws families, so it is wider than the range
-# of random draws in Exercise 3, and speaks of new families too.
+# that does well on tickets it learned from has shown nothing: it has seen their answers. Its interval draws whole families, so it speaks of new
+# families too; the range in Exercise 3 is of random draws on these tickets only.
 #
 # `category majority` and `kNN` in the first table learned from the same calibration tickets.
 
 # %% [markdown] id="instructor-router" tags=["instructor"]
 # minutes: 2
 # section: A router that learned
-# say: Equal spend is the fair opponent. A router that sends half of the tickets to the dear model is more accurate than one that sends a tenth, whatever it learned.
+# say: Equal spend is the fair opponent. A router that sends half of the tickets to the dear model is mostly the more accurate one beside one that sends a tenth, whatever it learned.
 # show: The verdict sentence, and the number of calibration tickets it learned from.
 # ask: What would help more, a better method or more labelled families?
 # cut: Read out the verdict sentence only.
@@ -662,7 +662,7 @@ for case in others:
     print(fill(headline(case), 110))
 
 # %% [markdown] id="ship-command"
-# In a terminal, `workshop bakeoff --all --report` does the same and leaves `out/report.html`; `--dry-run` says what it would cost, `--limit 30` shows
+# In a terminal, `workshop bakeoff --all --report` leaves such a page in `out/report.html`, with a margin of 0.05; `--dry-run` says what it would cost, `--limit 30` shows
 # how wide intervals get.
 
 # %% [markdown] id="instructor-ship" tags=["instructor"]
