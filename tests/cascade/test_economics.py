@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workshop_lib import catalog
-from workshop_lib.cascade import break_even_escalation, expected_cost, monthly
+from workshop_lib.cascade import (
+    break_even_escalation,
+    expected_cost,
+    latency_break_even,
+    monthly,
+    projection,
+)
 
 NANO = catalog.model("nano").price.usd(1259, 120)
 SONNET = catalog.model("sonnet").price.usd(1650, 214)
@@ -57,3 +63,42 @@ def test_a_free_strong_model_is_refused(strong: float) -> None:
     """Without it a missing price would be a ZeroDivisionError."""
     with pytest.raises(ValueError, match="must be positive"):
         break_even_escalation(0.1, strong)
+
+
+def test_a_router_is_paid_by_every_item_and_moves_the_start() -> None:
+    """Without it a router's own price, or the cheap calls it saves, would be missing: 0.1 + 0.8 * 1 + (0.2 + 0.8 * 0.5) * 10 = 6.9."""
+    assert expected_cost([1, 10], [0.5], router=0.1, start=[0.8, 0.2]) == pytest.approx(6.9)
+    assert expected_cost([1, 10], [0.5], router=0.0, start=[1, 0]) == expected_cost([1, 10], [0.5])
+
+
+@pytest.mark.parametrize("start", [[1.0], [0.5, 0.4], [1.5, -0.5], [float("nan"), 1.0]])
+def test_starting_shares_that_are_none_are_refused(start: list[float]) -> None:
+    """Without it items could be counted twice or not at all."""
+    with pytest.raises(ValueError, match="starting shares"):
+        expected_cost([1, 10], [0.5], start=start)
+
+
+@given(st.floats(0.01, 1), st.floats(2, 10), st.floats(0, 0.1), st.floats(0, 0.1))
+def test_break_even_covers_gate_and_router(cheap: float, strong: float, gate: float, router: float) -> None:
+    """Without it the formula shown and the cost computed could disagree once a judge and a router are paid."""
+    rate = break_even_escalation(cheap, strong, gate, router)
+    assert expected_cost([cheap, strong], [rate], gate, router=router) == pytest.approx(strong)
+
+
+def test_latency_breaks_even_earlier_than_cost() -> None:
+    """Without it the recorded figures, 674 and 3,362 ms at the median, would seem to allow any escalation: 1 - 674 / 3362 = 0.7995."""
+    assert latency_break_even(674, 3362) == pytest.approx(0.79952, abs=1e-5)
+    assert latency_break_even(674, 3362, gate_ms=2000, router_ms=1000) < 0
+    with pytest.raises(ValueError, match="must be positive"):
+        latency_break_even(1, 0)
+
+
+def test_a_month_and_when_it_repays_the_work() -> None:
+    """Without it a large percentage of a small bill would look like a business case: (0.01 - 0.004) * 1000 * 30 = 180 USD a month."""
+    month = projection(0.004, 0.01, 1000, engineering_usd=1800)
+    assert (month.items, month.cascade_usd, month.strong_usd) == (30_000, pytest.approx(120), pytest.approx(300))
+    assert (month.saving_usd, month.payback_months) == (pytest.approx(180), pytest.approx(10))
+    assert projection(0.02, 0.01, 1000, engineering_usd=1).payback_months == float("inf")
+    assert projection(0.004, 0.01, 1000).payback_months is None
+    with pytest.raises(ValueError, match="negative"):
+        projection(0.004, 0.01, -1)

@@ -1,11 +1,13 @@
 """The walk: who is asked, what is kept, what is charged."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from replies import BLOCKED, OUTCOMES, REPLIES, TICKET, TIERS, Script, asks, invalid, says, walked
 
 from workshop_lib import catalog
 from workshop_lib.cascade import (
@@ -13,48 +15,14 @@ from workshop_lib.cascade import (
     ConfidenceGate,
     Policy,
     StakesGate,
-    Trace,
     documented,
     published,
     self_rated,
     single,
     walk,
 )
-from workshop_lib.llm import Ask, CallError, Cost, Reply, Request, Usage
-from workshop_lib.tasks import CATEGORIES, QUESTIONS, TRIAGE, Question, RoutingDecision, Ticket
-
-TICKET = Ticket(id="T-1", subject="s", body="b")
-TIERS = ("nano", "super", "sonnet")
-
-
-def says(confidence: float = 0.9, category: str = "billing", priority: str = "P2", needs_human: bool = False, usd: float = 0.001, **changed: Any) -> Reply:
-    """Return a valid reply; `changed` replaces fields of the Reply."""
-    tool = {"category": category, "priority": priority, "confidence": confidence, "reasoning": "r", "needs_human": needs_human}
-    return Reply(**{"model": "m", "text": "", "tool_input": tool, "usage": Usage(1, 1), "cost": Cost(usd), "latency_ms": 100.0, "stop_reason": "tool_use", **changed})
-
-
-def invalid(usd: float = 0.001, **changed: Any) -> Reply:
-    """Return a reply without an answer."""
-    return says(usd=usd, **{"tool_input": None, "text": "no idea", "stop_reason": "end_turn", **changed})
-
-
-BLOCKED = says(usd=0.002, stop_reason="guardrail_intervened", tool_input=None, text="Blocked.")
-
-
-def asks(script: Mapping[str, Reply | CallError]) -> Ask:
-    """Return an `Ask` that answers each tier from a script."""
-    def ask(model: str, request: Request) -> Reply:
-        outcome = script[model]
-        if isinstance(outcome, CallError):
-            raise outcome
-        return outcome
-
-    return ask
-
-
-def walked(policy: Policy, *outcomes: Reply | CallError) -> Trace[RoutingDecision]:
-    """Walk one ticket, the policy's tiers answering as told."""
-    return walk(TRIAGE, TICKET, policy, asks(dict(zip(policy.tiers, outcomes, strict=False))))
+from workshop_lib.llm import CallError, Cost, Reply
+from workshop_lib.tasks import CATEGORIES, QUESTIONS, TRIAGE, Question
 
 
 def test_a_good_answer_is_kept() -> None:
@@ -131,8 +99,8 @@ def test_a_failed_second_tier_keeps_the_first_answer() -> None:
     assert trace.steps[-1].error is not None
 
 
-def test_a_failed_first_tier_ends_the_walk() -> None:
-    """Without it an outage of the cheap tier would silently become a bill of the strong one."""
+def test_a_throttled_first_tier_ends_the_walk() -> None:
+    """Without it a quota of the cheap tier would silently become a bill of the strong one."""
     trace = walked(documented(), CallError("throttled", "nano", "x."), says())
     assert (trace.outcome, trace.answer, len(trace.steps), trace.cost) == ("error", None, 1, Cost(0.0))
 
@@ -180,15 +148,6 @@ def test_latencies_add_up() -> None:
     assert walked(documented(), says(0.1), says()).latency_ms == 200.0
 
 
-REPLIES = st.builds(
-    says,
-    confidence=st.floats(0, 1),
-    category=st.sampled_from(CATEGORIES),
-    priority=st.sampled_from(["P0", "P1", "P2", "P3"]),
-    needs_human=st.booleans(),
-    usd=st.floats(0, 1),
-)
-OUTCOMES = st.one_of(REPLIES, st.builds(invalid, usd=st.floats(0, 1)), st.just(BLOCKED), st.sampled_from(["throttled", "read_timeout"]).map(lambda kind: CallError(kind, "m", "x.")))
 THREE = st.tuples(OUTCOMES, OUTCOMES, OUTCOMES)
 
 
@@ -209,7 +168,8 @@ def test_a_walk_is_consistent(outcomes: tuple[Any, ...], below: float) -> None:
     assert trace.steps[-1].escalated_because == ()
     assert all(step.escalated_because for step in trace.steps[:-1])
     assert [step.tier for step in trace.steps] == list(TIERS[: len(trace.steps)])
-    assert trace.review_required is any(step.answer.needs_human for step in trace.steps if step.answer is not None)
+    nobody = len(trace.steps) == len(TIERS) and all(step.invalid for step in trace.steps)
+    assert trace.review_required is (nobody or any(step.answer.needs_human for step in trace.steps if step.answer is not None))
 
 
 @given(st.lists(REPLIES, min_size=1, max_size=20), st.floats(0, 1), st.floats(0, 1))
@@ -266,3 +226,56 @@ def test_adding_a_tier_is_one_entry_and_one_name(monkeypatch: pytest.MonkeyPatch
     assert policy.tiers == ("tiny", *TIERS)
     trace = walked(policy, says(0.1, usd=1), says(0.1, usd=2), says(0.1, usd=4), says(usd=8))
     assert (trace.model_used, trace.cost) == ("sonnet", Cost(15.0))
+
+
+def test_tiers_of_two_providers_in_one_walk() -> None:
+    """Without it a small model on NIM could not stand before a strong one on Bedrock."""
+    policy = Policy(name="mixed", tiers=("nim-8b", "sonnet"), gates=documented().gates)
+    assert [catalog.model(tier).provider for tier in policy.tiers] == ["nim", "bedrock"]
+    trace = walked(policy, says(0.1, usd=0.25), says(usd=0.5))
+    assert (trace.model_used, trace.cost) == ("sonnet", Cost(0.75))
+
+
+def test_whoever_watches_hears_of_every_step_and_where_it_goes() -> None:
+    """Without it a page that shows the walk as it happens would have to wait for its end."""
+    heard: list[tuple[str, bool]] = []
+    trace = walk(TRIAGE, TICKET, documented(), asks({"nano": says(0.1), "sonnet": says()}), observe=lambda step, on: heard.append((step.tier, on)))
+    assert heard == [("nano", True), ("sonnet", False)]
+    assert len(trace.steps) == 2
+
+
+def test_a_plain_walk_asks_exactly_what_the_task_asks() -> None:
+    """Without it recorded replies, which are found by the request, would be lost as soon as the engine grows."""
+    script = Script(nano=says(0.1), sonnet=says())
+    walk(TRIAGE, TICKET, documented(), script)
+    assert script.asked == [("nano", TRIAGE.request(TICKET)), ("sonnet", TRIAGE.request(TICKET))]
+
+
+@pytest.fixture
+def own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a copy of the model table to add to; the shipped one is back in force afterwards."""
+    table = tmp_path / "models.toml"
+    table.write_bytes((catalog.DATA / "models.toml").read_bytes())
+    monkeypatch.setattr(catalog, "DATA", tmp_path)
+    catalog.models.cache_clear()
+    yield table
+    catalog.models.cache_clear()
+
+
+def test_a_code_model_goes_first_by_one_entry_in_the_table_and_one_in_the_policy(own_table: Path) -> None:
+    """Without it a specialised model on one provider could not stand before the general ones of another without code."""
+    with own_table.open("a", encoding="utf-8") as file:
+        file.write(
+            """
+[coder]
+id = "example/coder-32b"
+name = "A code model"
+provider = "nim"
+price = { input = 0.1, output = 0.2, basis = "proxy", source = "made up for this test", checked_on = 2026-11-21 }
+latency = { intercept_ms = 1, per_output_token_ms = 1, spread_ms = 1, source = "made up for this test" }
+stand_in = { triage = "small", knowledge = 1, steps = 1 }
+"""
+        )
+    policy = Policy(name="code first", tiers=("coder", "nano", "sonnet"), gates=(ConfidenceGate(below=0.7, per_model={"coder": 0.9}),))
+    trace = walked(policy, says(0.8, usd=0.25), says(0.8, usd=0.5), says())
+    assert ([step.tier for step in trace.steps], trace.cost) == (["coder", "nano"], Cost(0.75))

@@ -120,3 +120,23 @@ def test_a_throttled_call_is_one_request_per_attempt(server: Any, sandboxed: Cal
         Gateway(sandboxed(), RetryPolicy(sleep=slept.append))("nano", Request("hi"))
     assert (caught.value.attempts, len(server.seen), len(slept)) == (4, 4, 3)
     assert len({headers["amz-sdk-invocation-id"] for _, headers, _ in server.seen}) == 4
+
+
+def test_every_attempt_is_given_the_time_that_is_left() -> None:
+    """Without it each retry would start its time anew and the call take several times what it may."""
+    now, limits = [10.0], []
+
+    class Slow:
+        """A provider that fails slowly, and answers the second time."""
+
+        def send(self, model: Model, request: Request) -> RawReply:
+            """Note the limit, let three seconds pass, then fail or answer."""
+            limits.append(request.timeout_s)
+            now[0] += 3.0
+            if len(limits) == 1:
+                raise CallError("server", model.id, "x.")
+            return REPLY
+
+    ask = Gateway(load(backend="sandbox"), RetryPolicy(base_s=0.0, sleep=lambda _: None, clock=lambda: now[0]), {"bedrock": Slow()})
+    assert ask("nano", Request("hi", timeout_s=8.0)).text == "hello"
+    assert limits == [8.0, 5.0]

@@ -222,3 +222,19 @@ def test_live_on_a_server_of_your_own_needs_no_key(monkeypatch: pytest.MonkeyPat
     """Without it a self-hosted NIM could not be used."""
     monkeypatch.setenv("OPENAI_BASE_URL", "http://nim.internal:8000/v1")
     assert str(openai_chat.client(load(backend="live")).base_url) == "http://nim.internal:8000/v1/"
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(2.0, 2.0), (10_000.0, 60.0), (None, 60.0)])
+def test_a_call_is_not_waited_for_longer_than_it_may_take(monkeypatch: pytest.MonkeyPatch, seconds: float | None, waits: float) -> None:
+    """Without it an item with a deadline would sit out the usual read timeout."""
+    seen: list[Any] = []
+
+    def transport(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.extensions["timeout"]["read"])
+        return httpx2.Response(200, json=completion({"content": "x"}))
+
+    settings = load(backend="live", nvidia_api_key="nvapi-1", read_timeout_s=60)
+    scripted = openai_chat.client(settings).with_options(http_client=httpx2.Client(transport=httpx2.MockTransport(transport)))
+    monkeypatch.setattr(openai_chat, "client", lambda _: scripted)
+    openai_chat.OpenAIChat(settings).send(SMALL, Request("hi", timeout_s=seconds))
+    assert seen == [waits]

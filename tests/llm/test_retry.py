@@ -162,3 +162,27 @@ def test_clients_are_made_in_two_places_only() -> None:
     for home, makes in makers.items():
         assert [path.relative_to(ROOT).as_posix() for path in sources() if makes(path.read_text(encoding="utf-8")) and "sandbox" not in path.parts] == [home]
 
+
+class Watch:
+    """A clock that only sleeping moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time in seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("timeout_s", "sent"), [(None, 4), (0.5, 1), (1.0, 1), (1.5, 2), (2.5, 3), (60.0, 4)])
+def test_no_retry_is_begun_after_the_time_is_up(timeout_s: float | None, sent: int) -> None:
+    """Without it an item with a deadline would wait for retries that nobody waits for any more."""
+    script, watch = Script(*(failed("throttled", retry_after_s=1.0) for _ in range(9))), Watch()
+    policy = retry.RetryPolicy(base_s=0.0, sleep=watch.sleep, clock=watch)
+    with pytest.raises(CallError) as caught:
+        retry.call(script.send, policy, timeout_s)
+    assert (script.sent, caught.value.attempts, caught.value.kind) == (sent, sent, "throttled")

@@ -1,11 +1,35 @@
-"""Walking the tiers: policies of gates, the walk, its trace, and the economics."""
+"""Walking the tiers: policies of gates, routers and rules for trouble, the walk, its trace, and the economics."""
 
-from workshop_lib.cascade.economics import break_even_escalation, expected_cost, monthly
-from workshop_lib.cascade.gates import CategoryGate, ConfidenceGate, StakesGate, reasons
+from workshop_lib.cascade.advice import Condition, Limits, Measured, when_not_to_cascade
+from workshop_lib.cascade.asking import AgreementGate, JudgeGate
+from workshop_lib.cascade.economics import (
+    Projection,
+    break_even_escalation,
+    expected_cost,
+    latency_break_even,
+    monthly,
+    projection,
+)
+from workshop_lib.cascade.gate import Call, Check, Learned, Seen, item_text
+from workshop_lib.cascade.gates import (
+    CalibratedGate,
+    CategoryGate,
+    ConfidenceGate,
+    LogprobGate,
+    MarginGate,
+    ScorerGate,
+    StakesGate,
+    reasons,
+)
 from workshop_lib.cascade.policies import Policy, documented, published, self_rated, single
-from workshop_lib.cascade.walk import Step, Trace, walk
+from workshop_lib.cascade.routing import Choice, ClassifierRouter, HeuristicRouter, LearnedRouter
+from workshop_lib.cascade.trace import Step, Trace
+from workshop_lib.cascade.trouble import Note, Trouble
+from workshop_lib.cascade.walk import Observe, walk
 
 __all__ = [
-    "CategoryGate", "ConfidenceGate", "Policy", "StakesGate", "Step", "Trace", "break_even_escalation", "documented", "expected_cost",
-    "monthly", "published", "reasons", "self_rated", "single", "walk",
+    "AgreementGate", "CalibratedGate", "Call", "CategoryGate", "Check", "Choice", "ClassifierRouter", "Condition", "ConfidenceGate",
+    "HeuristicRouter", "JudgeGate", "Learned", "LearnedRouter", "Limits", "LogprobGate", "MarginGate", "Measured", "Note", "Observe", "Policy",
+    "Projection", "ScorerGate", "Seen", "StakesGate", "Step", "Trace", "Trouble", "break_even_escalation", "documented", "expected_cost",
+    "item_text", "latency_break_even", "monthly", "projection", "published", "reasons", "self_rated", "single", "walk", "when_not_to_cascade",
 ]

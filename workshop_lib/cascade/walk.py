@@ -1,115 +1,80 @@
 """The walk: ask the cheapest tier, keep its answer if the gates let it pass, else ask the next. Everything that ran is charged."""
 
-from dataclasses import dataclass, replace
-from typing import Generic, Literal
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from workshop_lib.cascade.gates import reasons
+from workshop_lib.cascade.gate import NOTHING_LEARNED, Check, Learned
+from workshop_lib.cascade.meter import Meter, tighter
 from workshop_lib.cascade.policies import Policy
-from workshop_lib.llm import Ask, CallError, Cost, InvalidAnswer, Reply
+from workshop_lib.cascade.trace import Outcome, Step, Trace
+from workshop_lib.cascade.walking import Walking
+from workshop_lib.llm import Ask, CallError, InvalidAnswer
 from workshop_lib.tasks.base import Answer, Item, Task
 
-Outcome = Literal["answered", "invalid", "guardrail", "error"]
+__all__ = ["Observe", "Outcome", "Step", "Trace", "walk"]
+
+Observe = Callable[[Step[Any], bool], None]
+"""Told of every step as it ends, and whether the walk goes on to the next tier."""
 
 
-@dataclass(frozen=True)
-class Step(Generic[Answer]):
-    """One tier's turn: what it replied, the answer or why there is no valid one, and why the walk went on (empty if it stopped here)."""
+def walk(
+    task: Task[Item, Answer],
+    item: Item,
+    policy: Policy,
+    ask: Ask,
+    *,
+    deadline_s: float | None = None,
+    budget_usd: float | None = None,
+    learned: Mapping[str, Learned] = NOTHING_LEARNED,
+    observe: Observe | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Trace[Answer]:
+    """Walk one item through the policy's tiers and return the trace; a call that fails is recorded, never raised.
 
-    tier: str
-    reply: Reply | None
-    answer: Answer | None
-    escalated_because: tuple[str, ...] = ()
-    invalid: str | None = None
-    error: CallError | None = None
-
-    @property
-    def cost(self) -> Cost:
-        """Return what this turn cost; a failed call costs nothing known, and is incomplete if it may have been charged."""
-        if self.reply is not None:
-            return self.reply.cost
-        return Cost(0.0, complete=not (self.error is not None and self.error.maybe_billed))
-
-
-@dataclass(frozen=True)
-class Trace(Generic[Answer]):
-    """The record of one item's walk: every turn taken, in order."""
-
-    item_id: str
-    policy: str
-    steps: tuple[Step[Answer], ...]
-
-    @property
-    def answer(self) -> Answer | None:
-        """Return the last valid answer, or None if no tier gave one or a guardrail intervened."""
-        valid = self._answered
-        return valid.answer if valid is not None and self.outcome != "guardrail" else None
-
-    @property
-    def model_used(self) -> str | None:
-        """Return the tier whose answer is final."""
-        return self._answered.tier if self._answered is not None and self.outcome != "guardrail" else None
-
-    @property
-    def _answered(self) -> Step[Answer] | None:
-        return next((step for step in reversed(self.steps) if step.answer is not None), None)
-
-    @property
-    def outcome(self) -> Outcome:
-        """Return how the walk ended: answered, no valid answer, a guardrail intervened, or a call failed with no answer before it."""
-        last = self.steps[-1]
-        if last.reply is not None and last.reply.blocked:
-            return "guardrail"
-        if self._answered is not None:
-            return "answered"
-        return "error" if last.error is not None else "invalid"
-
-    @property
-    def escalated(self) -> bool:
-        """Say whether more than one tier was asked."""
-        return len(self.steps) > 1
-
-    @property
-    def review_required(self) -> bool:
-        """Say whether any tier said that a person is needed: a safety flag, once raised, is never taken back."""
-        return any(getattr(step.answer, "needs_human", False) for step in self.steps)
-
-    @property
-    def cost(self) -> Cost:
-        """Return the cost of every tier that ran, losing tiers and invalid replies included."""
-        return Cost.total(step.cost for step in self.steps)
-
-    @property
-    def latency_ms(self) -> float:
-        """Return the time the item took: the tiers' latencies added up, as they ran one after the other."""
-        return sum(step.reply.latency_ms for step in self.steps if step.reply is not None)
-
-
-def walk(task: Task[Item, Answer], item: Item, policy: Policy, ask: Ask) -> Trace[Answer]:
-    """Walk one item through the policy's tiers and return the trace; a call that fails ends the walk and is recorded, never raised.
-
-    An invalid reply escalates. A guardrail's intervention ends the walk. A failed call keeps the last valid answer.
+    An invalid reply escalates. A guardrail's intervention ends the walk. What a failed call or a limit does is said by the policy's rules.
     """
+    walking = _start(task, item, policy, ask, deadline_s, budget_usd, learned, clock)
     steps: list[Step[Answer]] = []
-    for tier in policy.tiers:
-        step = _turn(task, item, policy, tier, ask)
+    for place in range(walking.first_tier(), len(policy.tiers)):
+        step = _turn(walking, place)
         steps.append(step)
+        if observe is not None:
+            observe(step, bool(step.escalated_because))
         if not step.escalated_because:
             break
-    if len(steps) == len(policy.tiers):
-        steps[-1] = replace(steps[-1], escalated_because=())  # there is no further tier
-    return Trace(task.item_id(item), policy.name, tuple(steps))
+    return walking.trace(tuple(steps))
 
 
-def _turn(task: Task[Item, Answer], item: Item, policy: Policy, tier: str, ask: Ask) -> Step[Answer]:
+def _turn(walking: Walking[Item, Answer], place: int) -> Step[Answer]:
+    """Ask one tier and collect the reasons to go on; after the last tier there are none."""
+    tier = walking.policy.tiers[place]
     try:
-        reply = ask(tier, task.request(item))
+        reply = walking.meter(tier, walking.request(place))
     except CallError as error:
-        return Step(tier, None, None, error=error)
+        return walking.failed(place, error)
     if reply.blocked:
+        walking.note("guardrail", "stop", tier, "a guardrail intervened; no further tier is asked.")
         return Step(tier, reply, None)
     try:
-        answer = task.parse(item, reply)
+        answer = walking.task.parse(walking.item, reply)
     except InvalidAnswer as error:
-        return Step(tier, reply, None, (f"invalid: {error}",), invalid=str(error))
-    return Step(tier, reply, answer, reasons(policy.gates, answer))
+        return walking.onward(Step(tier, reply, None, invalid=str(error), checks=(Check("schema", f"invalid: {error}"),)), place)
+    walking.answered = True
+    return walking.onward(walking.gated(Step(tier, reply, answer), place), place)
 
+
+def _start(
+    task: Task[Item, Answer],
+    item: Item,
+    policy: Policy,
+    ask: Ask,
+    deadline_s: float | None,
+    budget_usd: float | None,
+    learned: Mapping[str, Learned],
+    clock: Callable[[], float],
+) -> Walking[Item, Answer]:
+    policy.check_learned(learned)
+    trouble = policy.trouble
+    meter = Meter(ask, tighter(deadline_s, trouble.deadline_s), tighter(budget_usd, trouble.budget_usd), clock)
+    return Walking(task, item, policy, meter, learned, task.request(item))

@@ -13,7 +13,7 @@ from typing import Any
 
 from workshop_lib import catalog
 from workshop_lib.errors import DataError, WorkshopError
-from workshop_lib.llm import Ask, Cost, Reply, Request, Usage
+from workshop_lib.llm import Ask, Cost, Reply, Request, TokenLogprob, Usage
 
 FORMAT = "cascade-workshop replies 1"
 _Key = tuple[str, str]
@@ -85,7 +85,7 @@ class ReplyCache:
 
 
 def _seen(request: Request) -> dict[str, Any]:
-    return {**_template(request), **_settings(request), "prompt": request.prompt}
+    return {**_template(request), **_settings(request), "prompt": request.prompt, **request.drawn()}
 
 
 def _template(request: Request) -> dict[str, Any]:
@@ -127,6 +127,7 @@ def _line(key: _Key, request: Request, reply: Reply) -> dict[str, Any]:
         "stop_reason": reply.stop_reason,
         "attempts": reply.attempts,
         "source": reply.source,
+        **({} if reply.logprobs is None else {"logprobs": [[token.token, token.logprob, token.alternatives] for token in reply.logprobs]}),
     }
 
 
@@ -141,8 +142,15 @@ def _reply(line: Mapping[str, Any]) -> tuple[_Key, Reply]:
         stop_reason=line["stop_reason"],
         attempts=line["attempts"],
         source=line["source"],
+        logprobs=_logprobs(line.get("logprobs")),
     )
     return (line["model"], line["request"]), reply
+
+
+def _logprobs(stored: Any) -> tuple[TokenLogprob, ...] | None:
+    if stored is None:
+        return None
+    return tuple(TokenLogprob(token, logprob, tuple((other, value) for other, value in rest)) for token, logprob, rest in stored)
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

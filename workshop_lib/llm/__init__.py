@@ -3,6 +3,9 @@
 from workshop_lib.llm.errors import CallError, InvalidAnswer
 from workshop_lib.llm.gateway import Gateway, price
 from workshop_lib.llm.retry import RetryPolicy
-from workshop_lib.llm.types import Ask, Cost, Guardrail, Reply, Request, Tool, Usage
+from workshop_lib.llm.types import Ask, Cost, Guardrail, Reply, Request, TokenLogprob, Tool, Usage
 
-__all__ = ["Ask", "CallError", "Cost", "Gateway", "Guardrail", "InvalidAnswer", "Reply", "Request", "RetryPolicy", "Tool", "Usage", "price"]
+__all__ = [
+    "Ask", "CallError", "Cost", "Gateway", "Guardrail", "InvalidAnswer", "Reply", "Request", "RetryPolicy", "TokenLogprob", "Tool", "Usage",
+    "price",
+]

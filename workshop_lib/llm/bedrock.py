@@ -44,6 +44,8 @@ _CODES: dict[str, Kind] = {
     "ModelTimeoutException": "model",
 }
 
+NO_LOGPROBS = "Converse has no field for log-probabilities; ask a model behind an OpenAI-compatible endpoint (NIM), or use another gate."
+
 
 def client(settings: Settings) -> "BedrockRuntimeClient":
     """Return a plain boto3 bedrock-runtime client: SDK retries off, pool as wide as the workers, region explicit.
@@ -113,8 +115,9 @@ def converse_arguments(model: Model, request: Request) -> dict[str, Any]:
             "guardrailVersion": request.guardrail.version,
             "trace": "enabled",
         }
-    if request.tags:
-        arguments["requestMetadata"] = dict(request.tags)
+    tags = {**request.tags, "sample": str(request.sample)} if request.sample else dict(request.tags)
+    if tags:
+        arguments["requestMetadata"] = tags
     return arguments
 
 
@@ -125,7 +128,9 @@ class Bedrock:
         self._client = client(settings)
 
     def send(self, model: Model, request: Request) -> RawReply:
-        """Make one Converse call."""
+        """Make one Converse call; log-probabilities, which Converse has no field for, are refused before it."""
+        if request.logprobs:
+            raise CallError("validation", model.id, NO_LOGPROBS)
         try:
             response = self._client.converse(**converse_arguments(model, request))
         except (ClientError, BotoCoreError) as error:

@@ -6,7 +6,8 @@ from typing import Literal
 from workshop_lib.errors import WorkshopError
 
 Kind = Literal[
-    "throttled", "server", "connect_timeout", "disconnected", "unreachable", "read_timeout", "validation", "access", "not_found", "model"
+    "throttled", "server", "connect_timeout", "disconnected", "unreachable", "read_timeout", "validation", "access", "not_found", "model",
+    "deadline", "budget",
 ]
 
 RETRYABLE: frozenset[Kind] = frozenset({"throttled", "server", "connect_timeout", "disconnected"})
@@ -24,6 +25,8 @@ _REMEDY: dict[Kind, str] = {
     "access": "Check credentials and that the account has access to this model (`workshop doctor`).",
     "not_found": "Check the model id and the region (`workshop doctor`).",
     "model": "The model failed on this input; try another tier.",
+    "deadline": "No call was made; allow the item more time, or send it again later.",
+    "budget": "No call was made; raise the item's budget, or send it again later.",
 }
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from workshop_lib import catalog
 from workshop_lib.llm import retry
@@ -12,6 +13,7 @@ from workshop_lib.llm.types import Cost, Provider, RawReply, Reply, Request, Usa
 from workshop_lib.settings import Settings
 
 _PROVIDERS: Mapping[str, Callable[[Settings], Provider]] = {"bedrock": Bedrock, "nim": OpenAIChat}
+_SHORTEST_S = 0.001
 
 
 def price(model: catalog.Model, usage: Usage | None) -> Cost:
@@ -35,13 +37,15 @@ class Gateway:
         entry = catalog.model(model)
         provider = self._provider(entry.provider)
         started = time.perf_counter()
+        ends = None if request.timeout_s is None else self.policy.clock() + request.timeout_s
 
         def send() -> RawReply:
             nonlocal started
             started = time.perf_counter()
-            return provider.send(entry, request)
+            left = request if ends is None else replace(request, timeout_s=max(_SHORTEST_S, ends - self.policy.clock()))
+            return provider.send(entry, left)
 
-        done = retry.call(send, self.policy)
+        done = retry.call(send, self.policy, request.timeout_s)
         measured_ms = (time.perf_counter() - started) * 1000
         cost = price(entry, done.reply.usage)
         return Reply(
@@ -54,6 +58,7 @@ class Gateway:
             stop_reason=done.reply.stop_reason,
             attempts=done.attempts,
             source=done.reply.source or self.settings.backend,
+            logprobs=done.reply.logprobs,
         )
 
     def _provider(self, name: str) -> Provider:

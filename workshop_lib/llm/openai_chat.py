@@ -10,7 +10,7 @@ import openai
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
 from workshop_lib.llm.errors import CallError, header_number, kind_of_status
-from workshop_lib.llm.types import RawReply, Request, Usage, source
+from workshop_lib.llm.types import RawReply, Request, TokenLogprob, Usage, source
 from workshop_lib.settings import NIM_HOSTED, Settings
 
 _STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "content_filtered"}
@@ -44,6 +44,10 @@ def chat_arguments(model: Model, request: Request) -> dict[str, Any]:
         function = {"name": request.tool.name, "description": request.tool.description, "parameters": dict(request.tool.schema)}
         arguments["tools"] = [{"type": "function", "function": function}]
         arguments["tool_choice"] = {"type": "function", "function": {"name": request.tool.name}}
+    if request.logprobs:
+        arguments |= {"logprobs": True, "top_logprobs": int(request.logprobs)}
+    if request.sample:
+        arguments["seed"] = request.sample
     return arguments
 
 
@@ -57,12 +61,18 @@ class OpenAIChat:
         """Make one chat completion call; a guardrail cannot be attached here and is refused."""
         if request.guardrail is not None:
             raise CallError("validation", model.id, "guardrails are a Bedrock feature.")
+        timeout = openai.not_given if request.timeout_s is None else self._no_longer_than(request.timeout_s)
         try:
-            raw = self._client.chat.completions.with_raw_response.create(**chat_arguments(model, request))
+            raw = self._client.chat.completions.with_raw_response.create(**chat_arguments(model, request), timeout=timeout)
         except openai.APIError as error:
             raise translate(error, model.id) from error
         reported = header_number(raw.headers.get(LATENCY_HEADER))
         return replace(read(_json(raw.text), reported), source=source(raw.headers))
+
+    def _no_longer_than(self, seconds: float) -> openai.Timeout:
+        usual = self._client.timeout
+        assert isinstance(usual, openai.Timeout)  # client() makes it so
+        return openai.Timeout(min(seconds, usual.read or seconds), connect=min(seconds, usual.connect or seconds))
 
 
 def read(completion: Mapping[str, Any], latency_ms: float | None = None) -> RawReply:
@@ -80,7 +90,22 @@ def read(completion: Mapping[str, Any], latency_ms: float | None = None) -> RawR
         usage=_usage(completion.get("usage") or {}),
         latency_ms=latency_ms,
         stop_reason=_STOP_REASONS.get(finish, finish),
+        logprobs=_logprobs(choice.get("logprobs")),
     )
+
+
+def _logprobs(reported: Any) -> tuple[TokenLogprob, ...] | None:
+    """Return the tokens of the text with their log-probabilities; None if there are none, or not in the documented shape."""
+    tokens = reported.get("content") if isinstance(reported, Mapping) else None
+    if not tokens:
+        return None
+    try:
+        return tuple(
+            TokenLogprob(str(token["token"]), float(token["logprob"]), tuple((str(o["token"]), float(o["logprob"])) for o in token.get("top_logprobs") or ()))
+            for token in tokens
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage | None:

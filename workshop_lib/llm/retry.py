@@ -22,6 +22,7 @@ class RetryPolicy:
     cap_s: float = 20.0
     longest_directed_s: float = 60.0
     sleep: Callable[[float], None] = field(default=time.sleep, compare=False)
+    clock: Callable[[], float] = field(default=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,13 @@ class Attempted:
     maybe_billed: bool
 
 
-def call(send: Callable[[], RawReply], policy: RetryPolicy) -> Attempted:
-    """Call `send` until it answers; raise the last CallError with its number of attempts when it does not."""
+def call(send: Callable[[], RawReply], policy: RetryPolicy, timeout_s: float | None = None) -> Attempted:
+    """Call `send` until it answers; raise the last CallError with its number of attempts when it does not.
+
+    With `timeout_s` no retry is begun that many seconds after the start or later; a call that runs is not cut off here.
+    """
+    enough = stop_after_attempt(policy.max_retries + 1)
+    started = policy.clock()
     jitter = wait_random_exponential(multiplier=policy.base_s, max=policy.cap_s)
     failures: list[CallError] = []
 
@@ -53,8 +59,12 @@ def call(send: Callable[[], RawReply], policy: RetryPolicy) -> Attempted:
             error.attempts = len(failures)
             raise
 
+    def stop(state: RetryCallState) -> bool:
+        late = timeout_s is not None and policy.clock() - started + state.upcoming_sleep >= timeout_s
+        return enough(state) or late
+
     retrying = Retrying(
-        stop=stop_after_attempt(policy.max_retries + 1),
+        stop=stop,
         wait=wait,
         retry=retry_if_exception(worthwhile),
         sleep=policy.sleep,

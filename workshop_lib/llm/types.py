@@ -26,7 +26,12 @@ class Guardrail:
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt for one model; `tool`, if given, is forced. `max_tokens` is small because quota is reserved for all of it."""
+    """One prompt for one model; `tool`, if given, is forced. `max_tokens` is small because quota is reserved for all of it.
+
+    `logprobs` asks for the log-probability of every token and for that many alternatives to it (0: for none; OpenAI-compatible servers
+    only). `sample` tells repeated draws of one request apart, above temperature 0. `timeout_s` bounds the whole call in seconds: no retry is
+    begun that would end later, and an OpenAI-compatible server is not waited for longer (Converse calls end with WORKSHOP_READ_TIMEOUT_S).
+    """
 
     prompt: str
     system: str | None = None
@@ -35,6 +40,13 @@ class Request:
     temperature: float = 0.0
     guardrail: Guardrail | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    logprobs: int = 0
+    sample: int = 0
+    timeout_s: float | None = None
+
+    def drawn(self) -> dict[str, int]:
+        """Return what, beside prompt and settings, makes another reply of this request: empty for a plain one, as recordings are keyed by it."""
+        return {name: value for name, value in (("logprobs", int(self.logprobs)), ("sample", self.sample)) if value}
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,15 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class TokenLogprob:
+    """One token of a reply with its natural log-probability, and the likeliest tokens in its place, `(token, logprob)`."""
+
+    token: str
+    logprob: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class RawReply:
     """What one HTTP call brought back, before price and retries are known."""
 
@@ -73,11 +94,15 @@ class RawReply:
     latency_ms: float | None
     stop_reason: str
     source: str | None = None  # what the server says of itself; a vendor says nothing
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What one model answered, with what it cost and how long it took (latency in ms: the server's own figure if it reports one)."""
+    """What one model answered, with what it cost and how long it took (latency in ms: the server's own figure if it reports one).
+
+    `logprobs` holds the tokens of `text` if the request asked for them and the server gave them, else None.
+    """
 
     model: str
     text: str
@@ -88,6 +113,7 @@ class Reply:
     stop_reason: str
     attempts: int = 1
     source: str = "sandbox"
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
     @property
     def finished(self) -> bool:
