@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 
 from workshop_lib import catalog
-from workshop_lib.service.context import BUILD_IT, Context, Shared, wire_name
+from workshop_lib.service.context import BUILD_IT, Shared, wire_name
 
 router = APIRouter()
 
@@ -30,7 +30,8 @@ async def about(context: Shared) -> dict[str, Any]:
 
 def _tier(key: str) -> dict[str, Any]:
     model = catalog.model(key)
-    return {"name": wire_name(key), "model": model.name, "id": model.id, "inputUsdPerMillion": model.price.input, "outputUsdPerMillion": model.price.output}
+    price = {"inputUsdPerMillion": model.price.input, "outputUsdPerMillion": model.price.output, "priceBasis": model.price.basis}
+    return {"name": wire_name(key), "model": model.name, "id": model.id, **price}
 
 
 @router.get("/api/tickets", summary="Give tickets to try")
@@ -38,8 +39,5 @@ async def tickets(context: Shared, split: Literal["samples", "calibration"] = "s
     """Return shipped tickets without their labels."""
     from workshop_lib.evaluation.labels import load_tickets
 
-    return {"tickets": [entry.ticket.model_dump(exclude_none=True) for entry in load_tickets(split)][: _most(context)]}
-
-
-def _most(context: Context) -> int:
-    return context.limits.tickets
+    shipped = load_tickets(split)[: context.limits.tickets]
+    return {"tickets": [entry.ticket.model_dump(exclude_none=True) for entry in shipped]}

@@ -1,7 +1,7 @@
 """POST /api/triage/bulk: many tickets, a row for each tier that answered, as they come (newline-delimited JSON)."""
 
 import threading
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -16,7 +16,7 @@ from workshop_lib.tasks import Ticket
 
 router = APIRouter()
 Strategy = Literal["cascade", "nano", "claude"]
-_ROWS = {
+_ROWS: dict[int | str, dict[str, Any]] = {
     200: {"description": "one JSON object a line", "content": {"application/x-ndjson": {}}},
     501: {"description": "no bulk route was mounted"},
 }
@@ -40,7 +40,7 @@ class Tickets(BaseModel):
         return tickets
 
 
-@router.post("/api/triage/bulk", response_class=Response, responses={**_ROWS}, summary="Route many tickets")
+@router.post("/api/triage/bulk", response_class=Response, responses=_ROWS, summary="Route many tickets")
 async def bulk(body: Tickets, context: Shared, strategy: Annotated[Strategy, Query()] = "cascade") -> Streamed:
     """Stream rows as tickets finish; `strategy` nano or claude asks one tier only, for comparison."""
     route = _route(context, strategy)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from workshop_lib.cascade import Policy, Step, Trace, walk
@@ -17,11 +17,11 @@ from workshop_lib.service.working import Put, Streamed
 from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket
 
 router = APIRouter()
-_EVENTS = {200: {"description": "nano-start, nano-result, [claude-start, claude-result], then done or error", "content": {"text/event-stream": {}}}}
+_EVENTS: dict[int | str, dict[str, Any]] = {200: {"description": "nano-start, nano-result, [claude-start, claude-result], then done or error", "content": {"text/event-stream": {}}}}
 
 
-@router.post("/api/triage/cascade", response_class=Response, responses={**_EVENTS}, summary="Route one ticket step by step")
-async def cascade(ticket: Ticket, context: Shared, _request: Request) -> Streamed:
+@router.post("/api/triage/cascade", response_class=Response, responses=_EVENTS, summary="Route one ticket step by step")
+async def cascade(ticket: Ticket, context: Shared) -> Streamed:
     """Stream the walk of one ticket; a walk that ends without an answer ends with the event `error`."""
     gone = threading.Event()
     ask = context.calls.of(gone)

@@ -21,10 +21,10 @@ class Triaged(BaseModel):
     """One ticket's decision; cost in USD, latency in ms. `costComplete` is there, and false, if the cost is a lower bound."""
 
     decision: RoutingDecision
-    modelUsed: str  # noqa: N815  # the contract's spelling
-    latencyMs: float  # noqa: N815
+    modelUsed: str  # the contract's spelling
+    latencyMs: float
     cost: float
-    costComplete: bool = True  # noqa: N815
+    costComplete: bool = True
 
 
 @router.post("/api/triage", response_model_exclude_defaults=True, summary="Route one ticket with the strong model")

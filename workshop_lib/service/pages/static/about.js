@@ -9,8 +9,9 @@ export async function about() {
   const sandbox = told.source.includes("sandbox");
   $("source").textContent = `figures: ${told.source}`;
   $("source").hidden = false;
-  const tiers = told.tiers.map((tier) => `${tier.name}: ${tier.model}, $${tier.inputUsdPerMillion} in and $${tier.outputUsdPerMillion} out per million tokens`);
+  const dollars = (price) => `$${price.toFixed(2)}`;
+  const tiers = told.tiers.map((tier) => `${tier.model}: ${dollars(tier.inputUsdPerMillion)} in and ${dollars(tier.outputUsdPerMillion)} out per million tokens (${tier.priceBasis} price)`);
   const standIns = sandbox ? " Stand-ins on this machine answer in place of these models: decisions and latencies are theirs, and say nothing about the vendors' models." : "";
-  $("models").textContent = `${tiers.join("; ")} (list prices). Policy: ${told.policy.name} (${told.policy.digest}).${standIns}`;
+  $("models").textContent = `${tiers.join("; ")}. Policy: ${told.policy.name} (${told.policy.digest}).${standIns}`;
   return told;
 }

@@ -121,27 +121,34 @@ async function run(submitted) {
   if (running) return;
   running = new AbortController();
   buttons();
+  let outcome;
   try {
-    const tickets = (await get(`/api/tickets?split=${$("split").value}`)).tickets.slice(0, Number($("count").value));
-    prepare(tickets);
-    say(`Running ${tickets.length} tickets three ways.`);
-    const failures = await Promise.all(STRATEGIES.map((strategy) => follow(strategy, tickets, running.signal)));
-    const failed = failures.find(Boolean);
-    if (failed) say(failed.aborted ? "Stopped. Tickets without an answer are marked; what ran is charged." : failed.message, failed.aborted ? "" : "bad");
-    else say(summary());
-    if (!failed) told = await about();
+    outcome = await runAll(running.signal);
   } catch (error) {
-    say(error.message, "bad");
-  } finally {
-    running = null;
-    buttons();
-    if (tallies) showTotals();
+    outcome = error;
   }
+  running = null;
+  buttons();
+  if (tallies) showTotals();
+  if (outcome === null) say(summary());
+  else if (outcome.aborted) say("Stopped. Tickets without an answer are marked; what ran is charged.");
+  else say(outcome.message, "bad");
+}
+
+/** Run the three strategies and return the first failure of a whole stream, or null. */
+async function runAll(signal) {
+  const tickets = (await get(`/api/tickets?split=${$("split").value}`)).tickets.slice(0, Number($("count").value));
+  prepare(tickets);
+  say(`Running ${tickets.length} tickets three ways.`);
+  const failures = await Promise.all(STRATEGIES.map((strategy) => follow(strategy, tickets, signal)));
+  const failed = failures.find(Boolean) ?? null;
+  if (!failed) told = await about();
+  return failed;
 }
 
 function summary() {
   const errors = STRATEGIES.map((strategy) => totals(tallies[strategy], tallies.claude).errors).reduce((sum, count) => sum + count, 0);
-  return `Done: ${tallies.nano.tickets.size} tickets three ways, ${errors === 0 ? "without an error" : `${errors} of the answers are errors`}.`;
+  return `Done: ${tallies.nano.tickets.size} tickets three ways, ${errors === 0 ? "without an error" : `with ${errors} ${errors === 1 ? "error" : "errors"}`}.`;
 }
 
 function buttons() {
@@ -166,6 +173,11 @@ async function open() {
     $("run").hidden = true;
     say("");
     return;
+  }
+  const heads = { claude: told.tiers.at(-1).model, nano: told.tiers[0].model, cascade: `policy: ${told.policy.name}` };
+  const standIn = told.source.includes("sandbox") ? "stand-in for " : "";
+  for (const strategy of STRATEGIES) {
+    $(`head-${strategy}`).append(el("span", { class: "aside" }, `${strategy === "cascade" ? "" : standIn}${heads[strategy]}`));
   }
   $("run").addEventListener("submit", (submitted) => {
     $("compare").hidden = false;

@@ -3,7 +3,7 @@
 import { about } from "./about.js";
 import { events, get } from "./api.js";
 import { $, el, fill, say } from "./dom.js";
-import { ms, percent, usd, words } from "./format.js";
+import { ms, usd, words } from "./format.js";
 
 const NAMES = { nano: "Nano", claude: "Claude" };
 const session = { routed: 0, escalated: 0, review: 0, failed: 0, usd: 0, complete: true, latencyMs: 0 };
@@ -23,14 +23,14 @@ function panel(name, state, stateText, ...content) {
   fill(box, el("div", { class: "panel-head" }, heading, said), ...content);
 }
 
-function decided(decision, review = decision.needs_human) {
+function decided(decision) {
   return [
     el(
       "div",
       { class: "verdict" },
       el("strong", {}, `${words(decision.category)} ${decision.priority}`),
-      el("span", { class: "chip" }, `says it is ${percent(decision.confidence)} sure`),
-      review ? el("span", { class: "chip", "data-tone": "warn" }, "a person must look") : null,
+      el("span", { class: "chip" }, `confidence ${decision.confidence.toFixed(2)}`),
+      decision.needs_human ? el("span", { class: "chip", "data-tone": "warn" }, "wants a person to look") : null,
     ),
     el("p", { class: "why" }, decision.reasoning),
   ];
@@ -57,7 +57,16 @@ const shows = {
   },
   done: (data) => {
     const by = `by ${NAMES[data.modelUsed] ?? data.modelUsed}`;
-    panel("final", "done", by, ...decided({ ...data.finalDecision }, data.reviewRequired), measured(data.totalLatencyMs, data.totalCost, data.costComplete ?? true));
+    const review = data.reviewRequired ? ["warn", "a person must look at it"] : ["", "no person needed"];
+    const verdict = el("strong", {}, `${words(data.finalDecision.category)} ${data.finalDecision.priority}`);
+    panel(
+      "final",
+      "done",
+      by,
+      el("div", { class: "verdict" }, verdict, el("span", { class: "chip", "data-tone": review[0] }, review[1])),
+      el("p", { class: "why" }, data.escalated ? "Both models are charged, and their times add up:" : "One model was enough:"),
+      measured(data.totalLatencyMs, data.totalCost, data.costComplete ?? true),
+    );
     if (!data.escalated) panel("claude", "skipped", "not asked");
     say(`Done: ${words(data.finalDecision.category)} ${data.finalDecision.priority} ${by}${data.reviewRequired ? ", and a person must look" : ""}.`);
   },
