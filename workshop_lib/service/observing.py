@@ -4,11 +4,15 @@ import json
 import logging
 import re
 import time
+import traceback
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from workshop_lib.service.problems import Problem
 
 logger = logging.getLogger("workshop_lib.service")
 ID_HEADER = "x-request-id"
@@ -43,13 +47,20 @@ class Observing:
 
         try:
             await self._app(scope, receive, named)
-        except Exception as error:
-            facts["error"] = type(error).__name__
-            raise
+        except Exception as error:  # the boundary: a bug is told without its message, which may quote a ticket
+            facts |= {"error": type(error).__name__, "where": _where(error)}
+            if status == 0:
+                await Problem(500, "internal", f"The service failed at this request; its log has more under {request_id}.").response()(scope, receive, named)
         finally:
             route = scope.get("route")
             event = {"request_id": request_id, "method": scope["method"], "path": getattr(route, "path", "-"), "status": status}
             logger.info("request", extra={"event": {**event, "ms": round((time.perf_counter() - started) * 1000, 1), **facts}})
+
+
+def _where(error: Exception) -> str:
+    """Return file and line at which an error was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def note(scope: Scope, **facts: Any) -> None:

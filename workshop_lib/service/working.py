@@ -55,13 +55,19 @@ async def watched(receive: Receive, gone: threading.Event) -> AsyncIterator[None
             pass
         gone.set()
 
+    failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
-            yield
+            try:
+                yield
+            except Exception as error:  # carried around the task group, which would wrap it in a group
+                failure = error
             tasks.cancel_scope.cancel()
     finally:
         gone.set()
+    if failure is not None:
+        raise failure
 
 
 class Streamed(Response):
