@@ -1,7 +1,11 @@
 """Scripted models and tickets for the tests of the service."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from workshop_lib.llm import Cost, Reply, Request, Usage
@@ -48,3 +52,22 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
         tick.wait(0.01)
         waited += 0.01
     return true()
+
+
+STUCK = """
+import sys
+from scripted import SETTINGS, Scripted
+from workshop_lib.cascade import documented
+from workshop_lib.service import create_app, library_route, serve
+serve(create_app(library_route(documented()), Scripted(hold=True), SETTINGS), 0, grace_s=1)
+"""
+
+
+def stuck_service() -> tuple[subprocess.Popen[str], str]:
+    """Start a service in a process of its own whose model never answers; return it and its address."""
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
+    started = subprocess.Popen(
+        [sys.executable, "-u", "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert started.stdout is not None
+    return started, started.stdout.readline().split()[4]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from scripted import tickets
+from scripted import TICKET, stuck_service, tickets
 
 from workshop_lib.paths import ROOT
 from workshop_lib.sandbox import process
@@ -67,3 +67,19 @@ def test_it_listens_on_this_machine_only(served: tuple[subprocess.Popen[str], st
 
     addresses = {entry.laddr.ip for entry in psutil.Process(served[0].pid).net_connections(kind="inet") if entry.status == psutil.CONN_LISTEN}
     assert addresses == {"127.0.0.1"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end a process at once there")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_call_that_hangs_does_not_keep_it_alive(number: int, status: int) -> None:
+    """Without it one stuck model call would keep the old version running for as long as a read may take."""
+    running, url = stuck_service()
+    try:
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client, client.stream("POST", "/api/triage/cascade", json=TICKET) as response:
+            next(response.iter_lines())
+            running.send_signal(number)
+            _, logged = running.communicate(timeout=15)  # the call itself hangs for 30 seconds
+        assert running.returncode == status
+        assert ('"calls_given_up": 1' in logged) == (number == signal.SIGINT)  # a process that ends by a signal does so at once
+    finally:
+        running.kill()

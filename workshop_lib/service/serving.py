@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from workshop_lib.service.observing import JsonLines, logger
 
 HOST = "127.0.0.1"
 _START_S = 10.0
+_LEAVE_S = 1.0
 
 
 class ServiceError(WorkshopError):
@@ -54,7 +56,10 @@ def _server(app: ASGIApp, grace_s: float) -> uvicorn.Server:
 
 
 def serve(app: ASGIApp, port: int, grace_s: float = 30.0) -> None:
-    """Serve until Ctrl-C or SIGTERM, with a log of JSON lines on standard error; requests at work have `grace_s` seconds to end."""
+    """Serve until Ctrl-C or SIGTERM, with a log of JSON lines on standard error; requests at work have `grace_s` seconds to end.
+
+    Ends the process if a model call still hangs after that.
+    """
     listening = listen(port)
     _log_to_stderr()
     print(f"The service answers on http://{HOST}:{listening.getsockname()[1]} and on no other address; Ctrl-C ends it.", flush=True)
@@ -64,6 +69,19 @@ def serve(app: ASGIApp, port: int, grace_s: float = 30.0) -> None:
         pass
     finally:
         listening.close()
+    _leave_what_hangs()
+
+
+def _leave_what_hangs() -> None:
+    """End the process if threads are stuck in a call: Python would wait for each, as long as a read may take."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
+    for thread in others:
+        thread.join(_LEAVE_S / len(others))
+    hanging = sum(thread.is_alive() for thread in others)
+    if hanging:
+        logger.warning("left", extra={"event": {"calls_given_up": hanging}})
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _log_to_stderr() -> None:

@@ -122,9 +122,11 @@ function idle() {
   $("reason").hidden = true;
 }
 
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+
 function started(at) {
   const tick = () => {
-    $("timer").value = `${((performance.now() - at) / 1000).toFixed(1)} s`;
+    $("timer").textContent = seconds(at);
   };
   tick();
   return setInterval(tick, 100);
@@ -159,7 +161,7 @@ async function route(submitted) {
     broken(error.message);
   } finally {
     clearInterval(timer);
-    $("timer").value = `${((performance.now() - at) / 1000).toFixed(1)} s`;
+    $("timer").textContent = seconds(at);
     running = null;
     buttons();
     showSession();
