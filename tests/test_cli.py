@@ -222,10 +222,139 @@ def test_report_folder_that_cannot_be_written_is_refused_before_any_call(monkeyp
     """Without it a bake-off would be run and paid for, and then its report lost."""
     import os
 
-    from workshop_lib import headless
+    from workshop_lib import bakeoff_command
     from workshop_lib.errors import SettingsError
 
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    monkeypatch.setattr(headless, "run_here", lambda **_: pytest.fail("a call was made"))
-    with pytest.raises(SettingsError, match="cannot be written"):
-        headless.run_bakeoff_report(out=tmp_path)
+    monkeypatch.setattr(bakeoff_command, "open_backend", lambda **_: pytest.fail("a call was made"))
+    for options in (bakeoff_command.Options(out=tmp_path), bakeoff_command.Options(json=tmp_path / "none" / "b.json", report=False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "access", lambda *_: False)
+            with pytest.raises(SettingsError, match="cannot be written"):
+                bakeoff_command.bakeoff(options)
+
+
+def test_bakeoff_dry_run_prices_the_calls_and_makes_none(tmp_path: Path) -> None:
+    """Without it nobody could know the bill before the run."""
+    cache = tmp_path / "r.jsonl"
+    nowhere = {"WORKSHOP_BACKEND": "sandbox", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9"}
+    done = workshop("bakeoff", "--dry-run", "--all", "--limit", "5", "--cache", str(cache), env=nowhere)
+    assert done.returncode == 0, done.stderr
+    assert "260 calls to make on the sandbox backend" in done.stdout  # 3 models on 85 tickets and a judge on 5
+    assert "USD at most" in done.stdout
+    assert not cache.exists()
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_bakeoff_labels_once_and_composes_from_what_is_stored(tmp_path: Path) -> None:
+    """Without it the stored replies would not be enough for the arms, or would be asked again."""
+    cache, tables = tmp_path / "r.jsonl", tmp_path / "b.json"
+    first = workshop("bakeoff", "--label", "--limit", "4", "--cache", str(cache))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("16 calls made; 16 replies")
+    stored = cache.read_bytes()
+    nowhere = {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9"}
+    again = workshop("bakeoff", "--limit", "4", "--cache", str(cache), "--json", str(tables), "--no-report", env=nowhere)
+    assert again.returncode == 0, again.stderr
+    assert cache.read_bytes() == stored
+    written = json.loads(tables.read_text(encoding="utf-8"))
+    assert (written["tickets"], written["source"], written["provenance"]["backend"]) == (4, "sandbox", "sandbox")
+    assert [row["arm"] for row in written["summary"]][:3] == ["nano_only", "super_only", "sonnet_only"]
+    assert {"summary", "intervals", "judged", "agreement", "comparisons"} <= set(written)
+    assert_one_line(workshop("bakeoff", "--limit", "4", "--cache", str(cache), "--seed", "3", "--no-report"), "seed was 0, is 3 now")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"id": "A", "subject": "s", "body": "b"}\n', ("1 of 1 tickets carry no label, such as A",)),
+        ("not json\n", ("mine.jsonl line 1",)),
+    ],
+    ids=["no label", "not JSON"],
+)
+def test_bakeoff_on_broken_own_tickets_is_one_line(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    """Without it a missing label would end in a traceback after the models were paid."""
+    source = tmp_path / "mine.jsonl"
+    source.write_text(text, encoding="utf-8")
+    from workshop_lib.bakeoff_command import Options, bakeoff
+    from workshop_lib.errors import DataError
+
+    with pytest.raises(DataError) as refused:
+        bakeoff(Options(tickets=source))
+    assert all(word in str(refused.value) for word in words)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"split": "training"}, "No split 'training' to run on. Choose one of: test, calibration."),
+        ({"calibration": Path("x.jsonl")}, "--calibration names tickets beside your own; give --tickets FILE too"),
+        ({"cache": ROOT / "README.md", "report": False}, "README.md is no file of recorded replies"),
+    ],
+    ids=["split", "calibration", "cache"],
+)
+def test_bakeoff_options_that_do_not_fit_are_one_line(fields: dict[str, object], words: str) -> None:
+    """Without it a slip would be a traceback, or be passed over."""
+    from workshop_lib.bakeoff_command import Options, bakeoff
+    from workshop_lib.errors import WorkshopError
+
+    with pytest.raises(WorkshopError) as refused:
+        bakeoff(Options(**fields))  # type: ignore[arg-type]
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_live_bakeoff_is_not_begun_without_a_yes(tmp_path: Path) -> None:
+    """Without it a script could spend money that nobody agreed to."""
+    done = workshop("bakeoff", "--live", "--limit", "2", "--cache", str(tmp_path / "r.jsonl"), "--no-report")
+    assert_one_line(done, "was not confirmed", "--yes", "--dry-run")
+    assert "8 calls to make on the live backend" in done.stdout
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_stopped_bakeoff_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without it somebody who pressed Ctrl-C would not know that nothing is lost, or what to type."""
+    import typer
+
+    from workshop_lib import bakeoff_command
+    from workshop_lib.llm import Cost, Reply, Request, Usage
+
+    asked = []
+
+    def ask(model: str, request: Request) -> Reply:
+        asked.append(model)
+        if len(asked) > 40:
+            raise KeyboardInterrupt
+        return Reply("nvidia.nemotron-nano-3-30b", "", {}, Usage(1, 1), Cost(0.0), 1.0, "tool_use")
+
+    path = tmp_path / "my replies.jsonl"
+    monkeypatch.setattr(bakeoff_command, "open_backend", lambda **_: None)
+    monkeypatch.setattr(bakeoff_command, "Gateway", lambda settings: ask)
+    with pytest.raises(typer.Exit) as stopped:
+        bakeoff_command.bakeoff(bakeoff_command.Options(label=True, cache=path), ["--label", "--cache", str(path)])
+    said = capsys.readouterr().err
+    assert stopped.value.exit_code == 130
+    assert "Stopped. 40 replies are in" in said
+    assert f"600 are missing. Go on with: workshop bakeoff --label --cache '{path}'" in said
+
+
+def test_bakeoff_takes_own_tickets_and_reviews(tmp_path: Path) -> None:
+    """Without it own data would need the shipped tickets' calibration, or one ticket be fitted and tested on."""
+    from workshop_lib.errors import DataError, SettingsError
+    from workshop_lib.evaluation.bakeoff_data import own, shipped
+
+    line = '{{"id": "{}", "subject": "s", "body": "b", "label": {{"category": "auth", "priority": "P3", "needs_human": false}}}}\n'
+    mine, fit, same = (tmp_path / name for name in ("mine.jsonl", "fit.jsonl", "same.jsonl"))
+    mine.write_text(line.format("A") + line.format("B"), encoding="utf-8")
+    fit.write_text(line.format("C"), encoding="utf-8")
+    same.write_text(line.format("B"), encoding="utf-8")
+    data = own(mine, fit, limit=1)
+    assert ([entry.ticket.id for entry in data.tickets], [entry.ticket.id for entry in data.calibration]) == (["A"], ["C"])
+    assert {name: len(entries) for name, entries in data.whole.items()} == {"mine.jsonl": 2, "fit.jsonl": 1}
+    with pytest.raises(DataError, match="1 tickets are in both files, such as B"):
+        own(mine, same)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "mine.jsonl").write_text(line.format("D"), encoding="utf-8")
+    with pytest.raises(SettingsError, match="Both files are named"):
+        own(mine, tmp_path / "deep" / "mine.jsonl")
+    assert (len(shipped("test", fit=True).calibration), len(shipped("calibration", fit=True).calibration)) == (80, 0)

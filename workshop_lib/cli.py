@@ -1,6 +1,5 @@
 """The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, serve, build, lint, data`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -46,18 +45,33 @@ def doctor() -> None:
 @sandbox_app.callback()
 def sandbox(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="0 takes a free port.", min=0, max=65535)] = 8000,
-    seed: Seed = 0,
-    time_scale: Annotated[float, typer.Option(help="Seconds slept per second of modelled latency.", min=0)] = 1.0,
+    port: Annotated[int | None, typer.Option(help="0 takes a free port. Default: 8000.", min=0, max=65535)] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes. Default: 0.", min=0)] = None,
+    time_scale: Annotated[float | None, typer.Option(help="Seconds slept per second of modelled latency. Default: 1.", min=0)] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with all of these; options win.")] = None,
+    quota: Annotated[list[str] | None, typer.Option(help="MODEL:rpm=60,tpm=100000; * is each model. May be repeated.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help='JSON, such as {"error_rate": 0.1, "kind": "throttled"}. May be repeated.')] = None,
+    upstream: Annotated[str | None, typer.Option(help="OpenAI-compatible server that answers for the mapped models.")] = None,
+    map_: Annotated[list[str] | None, typer.Option("--map", help="ID=MODEL: who answers for a model. May be repeated.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Append every upstream reply to this file.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Answer from such a file.")] = None,
+    on_miss: Annotated[str | None, typer.Option(help="What is not in it: error, stand-in or upstream.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Variable that holds the upstream server's key.")] = None,
 ) -> None:
     """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
     if context.invoked_subcommand is None:
-        from workshop_lib.sandbox import ONE_THREAD
+        from workshop_lib.sandbox import config as sandbox_config
+        from workshop_lib.sandbox import prepare_process
 
-        os.environ.update(ONE_THREAD)
+        behind = sandbox_config.upstream(upstream, map_ or (), record, replay, on_miss, api_key_env)
+        quotas = tuple(sandbox_config.quota(text) for text in quota or ())
+        faults = tuple(sandbox_config.fault(text) for text in fault or ())
+        options = {"port": port, "seed": seed, "time_scale": time_scale, "quota": quotas, "fault": faults, "upstream": behind}
+        found = sandbox_config.read(config, options)
+        prepare_process()
         from workshop_lib.sandbox.run import serve  # after the line above, because it loads the numerical libraries
 
-        serve(port=port, seed=seed, time_scale=time_scale)
+        serve(found)
 
 
 @sandbox_app.command()
@@ -117,13 +131,28 @@ def bulk(
 
 @app.command()
 def bakeoff(
+    split: Annotated[str, typer.Option(help="Shipped tickets to run on: test or calibration.")] = "test",
+    tickets: Annotated[Path | None, typer.Option(help="Your own tickets instead, every one labelled.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="With --tickets and --all: other tickets of yours, to fit learned arms on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N tickets.", min=1)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All arms: every pair of models, all three, category majority, kNN, oracles.")] = False,
+    label: Annotated[bool, typer.Option("--label", help="Ask every model and the judge, store the replies, and stop; asks only what is missing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many calls, tokens and USD it would take; call nothing.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask the models themselves, which costs money; confirms an estimate first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sandbox and of what is drawn.", min=0)] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where replies are kept; default: .workshop/ if live or with --label, else nowhere.")] = None,
+    reviews: Annotated[Path | None, typer.Option(help="People's labels (JSON lines) that replace the judge's.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every table as JSON to this file.")] = None,
+    report: Annotated[bool | None, typer.Option("--report/--no-report", help="Write the HTML report; default: unless --label or --dry-run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the report; default: out/ in the checkout.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N test tickets.", min=1)] = None,
 ) -> None:
     """Run all arms on the same tickets, print the table, and write the report."""
-    from workshop_lib.headless import run_bakeoff_report
+    from workshop_lib.bakeoff_command import Options
+    from workshop_lib.bakeoff_command import bakeoff as run_command
 
-    run_bakeoff_report(out=out, limit=limit)
+    options = Options(split, tickets, calibration, limit, every, label, dry_run, live, yes, seed, cache, reviews, json, report, out)
+    run_command(options, sys.argv[2:])
 
 
 @app.command()

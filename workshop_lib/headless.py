@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import nbformat
 from rich.console import Console
 
 from workshop_lib.backend import open_backend
@@ -40,7 +39,7 @@ def run_all(seed: int = 0, out: Path | None = None) -> Path:
 
     Raises LabError naming the lab and the cell that failed.
     """
-    folder = _folder(out)
+    folder = report_folder(out)
     console = Console(highlight=False)
     labs = sorted(path.parent for path in NOTEBOOKS.glob("*/solution.ipynb"))
     if not labs:
@@ -54,12 +53,6 @@ def run_all(seed: int = 0, out: Path | None = None) -> Path:
     return write_bakeoff(run_here(seed=seed), folder, pages)
 
 
-def run_bakeoff_report(out: Path | None = None, limit: int | None = None) -> Path:
-    """Run the bake-off on the test tickets, print its table and write its report; return the report's path."""
-    folder = _folder(out)  # before the run, which may cost money
-    return write_bakeoff(run_here(limit=limit), folder, [])
-
-
 def run_here(seed: int | None = None, limit: int | None = None) -> Bakeoff:
     """Run the bake-off with the backend of the settings; live replies are kept in .workshop, so a second run pays nothing twice."""
     settings = open_backend() if seed is None else open_backend(seed=seed)
@@ -68,10 +61,15 @@ def run_here(seed: int | None = None, limit: int | None = None) -> Bakeoff:
     return run_bakeoff(ask, ask, load_tickets("test")[:limit])
 
 
+def print_bakeoff(bakeoff: Bakeoff) -> None:
+    """Print the bake-off table."""
+    print(f"\nBake-off on {bakeoff.tickets} tickets, graded against people. Source of every number: {bakeoff.source}.")
+    print(text_table(bakeoff.summary[_COLUMNS], {"cost_per_1000": 3, "right": 1}))
+
+
 def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
     """Print the bake-off table and write the report page, with links to the labs' pages beside it."""
-    print(f"\nBake-off on {bakeoff.tickets} test tickets, graded against people. Source of every number: {bakeoff.source}.")
-    print(text_table(bakeoff.summary[_COLUMNS], {"cost_per_1000": 3, "right": 1}))
+    print_bakeoff(bakeoff)
     report = folder / "report.html"
     html = report_html(bakeoff, recorded_arms(), published(), _made(bakeoff))
     links = "".join(f'<li><a href="{escape(page.name)}">{escape(page.stem)}</a></li>' for page in pages)
@@ -137,6 +135,7 @@ def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
 
 
 def _page(notebook: Path) -> Path:
+    import nbformat  # takes a second or more to import, which the bake-off need not wait for
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", mermaid_layout_elk_js_url="")  # type: ignore[no-untyped-call]  # a page must open without a network
@@ -153,7 +152,8 @@ def relinked(html: str, folder: Path) -> str:
     return html.replace('href="../../', f'href="{root}/')
 
 
-def _folder(out: Path | None) -> Path:
+def report_folder(out: Path | None) -> Path:
+    """Return the folder of a report, made if need be; raise SettingsError if it cannot be written."""
     folder = out or OUT
     try:
         folder.mkdir(parents=True, exist_ok=True)

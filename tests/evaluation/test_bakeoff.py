@@ -4,20 +4,23 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from workshop_lib import catalog
 from workshop_lib.cascade import documented
 from workshop_lib.cascade import published as published_policy
 from workshop_lib.evaluation.bakeoff import Bakeoff, compare, run_bakeoff
-from workshop_lib.evaluation.cache import CacheMiss, ReplyCache
-from workshop_lib.evaluation.labels import LabelledTicket
+from workshop_lib.evaluation.cache import CacheMiss, ProvenanceError, ReplyCache
+from workshop_lib.evaluation.labels import LabelledTicket, load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms, recorded_ask, recorded_labels
 from workshop_lib.evaluation.report import report_html
 from workshop_lib.llm import CallError, Reply, Request
+from workshop_lib.tasks import Label
 
 Tickets = tuple[LabelledTicket, ...]
 Make = Callable[..., Any]
@@ -115,6 +118,72 @@ def test_replay_needs_no_model_and_says_what_is_missing(tmp_path: Path) -> None:
     assert again.summary.equals(first.summary)
     with pytest.raises(CacheMiss, match=r"us\.anthropic\.claude-opus-4-7 to ticket P-0051"):
         run_bakeoff(replay, replay, labels[:1], tiers=("nano", "sonnet"), draws=20)
+
+
+def test_every_arm_is_made_of_the_same_replies(tickets: Tickets, scripted: Make, decision: Make) -> None:
+    """Without it an arm of the full comparison could be missing, ask again, or be fitted on the tickets it is tested on."""
+    others = tuple(replace(entry, ticket=entry.ticket.model_copy(update={"id": f"Y-{n}"})) for n, entry in enumerate(tickets))
+    asked: Counter[tuple[str, str]] = Counter()
+    lock = threading.Lock()
+    script = {(model, f"{name}-{n}"): decision(confidence=0.1) for model in ("nano", "super", "sonnet", "opus") for n in range(4) for name in "XY"}
+    script |= {("super", f"{name}-{n}"): decision(entry.label.category) for n, entry in enumerate(tickets) for name in "XY"}
+    says = scripted(script)
+
+    def ask(model: str, request: Request) -> Reply:
+        with lock:
+            asked[model, request.tags["ticket"]] += 1
+        return says(model, request)
+
+    baked = run_bakeoff(ask, ask, tickets, (documented(),), draws=20, every=True, calibration=others)
+    assert baked.summary["arm"].tolist() == [
+        "nano_only", "super_only", "sonnet_only", "cascade_documented", "cascade nano>super", "cascade super>sonnet", "cascade nano>super>sonnet",
+        "random at documented rate", "random at nano>super rate", "random at super>sonnet rate", "category majority", "kNN",
+        "oracle nano, sonnet", "oracle nano, super, sonnet",
+    ]  # fmt: skip
+    assert baked.summary["n"].unique().tolist() == [4]
+    assert set(asked.values()) == {1}
+    assert len(asked) == 3 * 8 + 4
+    arms = baked.summary.set_index("arm")
+    assert arms.loc[["cascade nano>super", "cascade nano>super>sonnet", "category majority", "kNN"], "right"].tolist() == [4, 4, 4, 4]
+    assert arms.loc[["cascade nano>super", "category majority", "kNN"], "cost_usd"].tolist() == [44, 44, 40]
+    assert baked.comparisons["arm"].unique().tolist() == ["cascade_documented", "cascade nano>super", "cascade super>sonnet", "cascade nano>super>sonnet"]
+    with pytest.raises(ValueError, match="must not be fitted"):
+        run_bakeoff(ask, ask, tickets, draws=20, every=True, calibration=others + tickets[:1])
+    without = run_bakeoff(ask, ask, tickets, (documented(),), draws=20, every=True).summary["arm"].tolist()
+    assert "kNN" not in without
+    assert "oracle nano, super, sonnet" in without
+
+
+def test_a_persons_review_replaces_the_judges_label(tickets: Tickets, scripted: Make, decision: Make) -> None:
+    """Without it a judge's known mistake would go on counting against the arms that are right."""
+    script = {(model, f"X-{n}"): decision() for model in ("nano", "sonnet", "opus") for n in range(4)}
+    script |= {("opus", "X-0"): decision("auth"), ("opus", "X-1"): "I would rather not."}
+    right = Label(category="billing", priority="P3", needs_human=False)
+    ask = scripted(script)
+    baked = run_bakeoff(ask, ask, tickets, (documented(),), tiers=("nano", "sonnet"), draws=20, reviews={"X-0": right, "X-1": right, "Z-9": right})
+    assert (baked.reviewed, baked.judged["n"].unique().tolist()) == (2, [4])
+    assert baked.judged.set_index("arm").loc["nano_only", "right"] == 4
+    assert baked.agreement.set_index("field").loc["category", "agree"] == 0  # what the judge itself said is still graded
+
+
+def test_a_recording_is_bound_to_the_run_and_finished(tmp_path: Path, scripted: Make, decision: Make) -> None:
+    """Without it a lab's recording would not say what it is of, and a run with failed calls would pass for complete."""
+    path, labels = tmp_path / "replies.jsonl", load_tickets("test")[:3]
+    script = {(model, entry.ticket.id): decision() for model in ("nano", "sonnet", "opus") for entry in labels}
+    failing = scripted({**script, ("nano", labels[0].ticket.id): CallError("throttled", "nano", "slow down.")})
+    for inner, partial in ((failing, True), (scripted(script), False)):
+        cache = ReplyCache(path, inner)
+        baked = run_bakeoff(cache, cache, labels, (documented(),), tiers=("nano", "sonnet"), draws=20)
+        assert ReplyCache(path).partial is partial
+    assert baked.provenance is not None
+    assert baked.provenance.datasets["test"].items == 160
+    assert set(ReplyCache(path).provenance.models) == {"nano", "sonnet", "opus"}  # type: ignore[union-attr]
+    entry = catalog.model("nano").model_copy(update={"price": catalog.model("nano").price.model_copy(update={"output": 0.3})})
+    with pytest.MonkeyPatch.context() as patch:
+        dearer = {**catalog.models(), "nano": entry}
+        patch.setattr(catalog, "models", lambda: dearer)
+        with pytest.raises(ProvenanceError, match=r"models\.nano\.price\.output was 0\.24, is 0\.3 now"):
+            run_bakeoff(ReplyCache(path), ReplyCache(path), labels, (documented(),), tiers=("nano", "sonnet"), draws=20)
 
 
 def test_two_policies_of_one_name_are_refused(tickets: Tickets) -> None:

@@ -1,20 +1,26 @@
 """The recorded facts, reproduced to the last published digit."""
 
+import importlib
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from workshop_lib.cascade import documented
+from workshop_lib import evaluation
+from workshop_lib.cascade import documented, single
 from workshop_lib.cascade import published as published_policy
 from workshop_lib.errors import DataError
 from workshop_lib.evaluation.arms import frame, oracle_baseline, random_baseline, run_arm, summary
 from workshop_lib.evaluation.cache import CacheMiss
+from workshop_lib.evaluation.labels import LabelledTicket
 from workshop_lib.evaluation.metrics import ece, performance_gap_recovered
 from workshop_lib.evaluation.recorded import published, recorded, recorded_arms, recorded_ask, recorded_labels
 from workshop_lib.llm import Request
 from workshop_lib.tasks import TRIAGE
 
+Make = Callable[..., Any]
 CASCADE = "cascade (documented)"
 
 
@@ -59,6 +65,22 @@ def test_gap_recovered_is_the_published_one(table: pd.DataFrame) -> None:
     for field, expected in (("right", 0.17), ("joint", -0.14)):
         cheap, strong, cascade = (float(table.loc[name, field]) for name in ("nano", "sonnet", CASCADE))
         assert round(performance_gap_recovered(cheap, strong, cascade), 2) == expected
+
+
+def test_the_recording_is_called_by_name_and_has_the_frame_of_a_run(scripted: Make, decision: Make, tickets: tuple[LabelledTicket, ...]) -> None:
+    """Without it recorded and sandbox arms could not go through the same functions, or importing the module would hide the call."""
+    arms = evaluation.recorded("nemotron_sonnet_150")
+    assert evaluation.recorded is importlib.import_module("workshop_lib.evaluation.recorded")
+    assert list(arms) == ["nano", "sonnet", CASCADE]
+    ask = scripted({("nano", f"X-{n}"): decision() for n in range(4)})
+    here = frame(run_arm(TRIAGE, [entry.ticket for entry in tickets], single("nano"), ask), tickets)
+    for arm in arms.values():
+        assert arm.columns.tolist() == here.columns.tolist()
+        assert arm.dtypes.tolist() == here.dtypes.tolist()
+    pd.testing.assert_frame_equal(arms[CASCADE], recorded_arms()[CASCADE])
+    assert list(evaluation.recorded("nemotron_sonnet_150", published_policy())) == ["nano", "sonnet", "cascade (published)"]
+    with pytest.raises(DataError, match="nemotron_sonnet_150"):
+        evaluation.recorded("other")
 
 
 def test_nano_is_over_confident() -> None:

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workshop_lib.errors import DataError
-from workshop_lib.evaluation.cache import CacheMiss, ReplyCache, request_hash
+from workshop_lib.evaluation.cache import CacheMiss, ProvenanceError, ReplyCache, once, request_hash
+from workshop_lib.evaluation.labels import load_tickets
+from workshop_lib.evaluation.provenance import Provenance, provenance
 from workshop_lib.llm import CallError, Cost, Guardrail, Reply, Request, Tool, Usage
+from workshop_lib.tasks import TRIAGE
 
 REQUEST = Request("Where is the invoice?", "Route it.", Tool("route", "Routes.", {"type": "object"}), tags={"ticket": "E-007"})
 
@@ -170,7 +173,7 @@ def test_the_file_says_nothing_of_the_machine(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
     ReplyCache(path, lambda model, request: reply())("nano", REQUEST)
     header, line = (json.loads(text) for text in path.read_text().splitlines())
-    assert set(header) == {"format", "date"}
+    assert set(header) == {"format", "date", "code", "provenance"}
     assert len(header["date"]) == len("2026-01-01")
     assert set(line) == {
         "model", "request", "prompt_hash", "settings_hash", "tags", "text", "tool_input", "usage", "cost", "latency_ms", "stop_reason",
@@ -183,3 +186,132 @@ def test_memory_only_keeps_nothing_on_disk() -> None:
     cache = ReplyCache(None, lambda model, request: reply())
     assert cache("nano", REQUEST) is cache("nano", REQUEST)
     assert (cache.calls, cache.hits) == (1, 1)
+
+
+def stated(*models: str, **fields: object) -> Provenance:
+    """Return the provenance of asking some models about the samples in the sandbox."""
+    tickets = load_tickets("samples")
+    return provenance(TRIAGE, tickets[0].ticket, models or ("nano",), {"samples": tickets}, backend="sandbox", seed=0).model_copy(update=fields)
+
+
+def test_the_first_line_says_what_was_recorded(tmp_path: Path) -> None:
+    """Without it nobody could tell later which prompt, prices and tickets a recording is of."""
+    path = tmp_path / "replies.jsonl"
+    ReplyCache(path, lambda model, request: reply(), stated())("nano", REQUEST)
+    header = json.loads(path.read_text().splitlines()[0])["provenance"]
+    assert (header["prompt_version"], header["models"]["nano"]["input"], header["datasets"]["samples"]["items"]) == ("triage-1", 0.06, 20)
+    assert (header["settings"]["max_tokens"], header["backend"], header["seed"]) == (300, "sandbox", 0)
+
+
+def test_another_use_is_refused_by_field_before_any_call(tmp_path: Path) -> None:
+    """Without it old replies could be taken for those to a new prompt, or prices be mixed."""
+    path = tmp_path / "replies.jsonl"
+    ReplyCache(path, lambda model, request: reply(), stated())("nano", REQUEST)
+    before = path.read_bytes()
+    with pytest.raises(ProvenanceError, match=r"prompt hash was .* is 000000000000 now; seed was 0, is 7 now\. Record anew") as refused:
+        ReplyCache(path, lambda model, request: pytest.fail("called"), stated(prompt_hash="0" * 64, seed=7))
+    assert [one.field for one in refused.value.differences] == ["prompt hash", "seed"]
+    assert path.read_bytes() == before
+
+
+def test_a_recording_without_provenance_is_not_trusted(tmp_path: Path) -> None:
+    """Without it replies of unknown origin could enter a table."""
+    path = tmp_path / "replies.jsonl"
+    ReplyCache(path, lambda model, request: reply())("nano", REQUEST)
+    with pytest.raises(ProvenanceError, match="does not say"):
+        ReplyCache(path, provenance=stated())
+
+
+def test_stand_ins_replies_do_not_count_as_live(tmp_path: Path) -> None:
+    """Without it a live run could go on from a sandbox's replies and report them as live."""
+    path = tmp_path / "replies.jsonl"
+    ReplyCache(path, lambda model, request: reply(), stated(backend=None, seed=None))("nano", REQUEST)
+    with pytest.raises(ProvenanceError, match="backend was 'sandbox', is 'live' now"):
+        ReplyCache(path, provenance=stated(backend="live", seed=None))
+
+
+def test_a_model_is_added_to_a_recording(tmp_path: Path) -> None:
+    """Without it a third tier would mean paying for the first two again, or prices of it would not be checked later."""
+    path = tmp_path / "replies.jsonl"
+    ReplyCache(path, lambda model, request: reply(), stated("nano"))("nano", REQUEST)
+    grown = ReplyCache(path, lambda model, request: reply(), stated("nano", "super"))
+    grown("super", REQUEST)
+    grown("super", Request("another"))
+    assert [next(iter(json.loads(line))) for line in path.read_text().splitlines()] == ["format", "model", "provenance", "model", "model"]
+    again = ReplyCache(path)
+    assert again.provenance is not None
+    assert set(again.provenance.models) == {"nano", "super"}
+
+
+def test_a_file_is_partial_until_it_is_finished(tmp_path: Path) -> None:
+    """Without it a run that was stopped could pass for a complete one."""
+    path = tmp_path / "replies.jsonl"
+    cache = ReplyCache(path, lambda model, request: reply(), stated())
+    assert not cache.partial
+    cache("nano", REQUEST)
+    assert cache.partial
+    assert ReplyCache(path).partial
+    with pytest.raises(CacheMiss, match="whose run did not finish, holds no reply"):
+        ReplyCache(path)("nano", Request("another"))
+    cache.finish()
+    cache.finish()
+    assert path.read_text().count("finished") == 1
+    assert not ReplyCache(path).partial
+    more = ReplyCache(path, lambda model, request: reply(), stated())
+    more("nano", REQUEST)
+    assert not more.partial
+    more("nano", Request("another"))
+    assert more.partial
+    assert ReplyCache(path).partial
+
+
+def test_a_replay_marks_nothing(tmp_path: Path) -> None:
+    """Without it looking at a partial file would make it a finished one."""
+    path = tmp_path / "replies.jsonl"
+    ReplyCache(path, lambda model, request: reply())("nano", REQUEST)
+    before = path.read_bytes()
+    ReplyCache(path).finish()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("rest", ["\n", '\n{"model": "x"', ""], ids=["whole", "torn later", "torn"])
+def test_an_older_format_is_refused_untouched(tmp_path: Path, rest: str) -> None:
+    """Without it replies of unknown prompt and prices would be read as if they were of today's."""
+    path = tmp_path / "replies.jsonl"
+    text = '{"format": "cascade-workshop replies 1", "date": "2026-11-01"}' + rest
+    path.write_text(text)
+    if rest:
+        with pytest.raises(DataError, match=r"format 'cascade-workshop replies 1'.*record anew"):
+            ReplyCache(path)
+        assert path.read_text() == text
+    else:  # nothing but a torn header: there is no reply to lose
+        assert len(ReplyCache(path)) == 0
+
+
+def test_a_write_that_fails_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a full disk would leave half a line in the middle, and the rest of the recording unreadable."""
+    import os
+
+    path = tmp_path / "replies.jsonl"
+    cache = ReplyCache(path, lambda model, request: reply(request.prompt))
+    cache("nano", REQUEST)
+    real = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        real(handle, data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        cache("nano", Request("another"))
+    monkeypatch.setattr(os, "write", real)
+    cache("nano", Request("a third"))
+    assert len(ReplyCache(path)) == 2
+
+
+def test_once_repeats_failures_it_is_told_of() -> None:
+    """Without it a call that failed in the labelled run would be made again, and might succeed, in one arm only."""
+    late = CallError("read_timeout", "nano", "late.")
+    ask = once(lambda model, request: pytest.fail("called"), {(reply().model, request_hash(REQUEST)): late})
+    with pytest.raises(CallError, match="late"):
+        ask("nano", REQUEST)

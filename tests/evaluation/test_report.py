@@ -23,10 +23,8 @@ from workshop_lib.evaluation.report.evidence import (
     against,
     by_group,
     calls,
-    deferral,
     missed,
     paired_interval,
-    selective_risk,
 )
 from workshop_lib.evaluation.report.findings import parity
 from workshop_lib.llm import CallError
@@ -183,8 +181,8 @@ def test_every_call_failed(tickets: Any, scripted: Make, decision: Make) -> None
 def test_incomplete_cost_is_a_bound_and_says_so(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it a saving would be stated that a call of unknown price may eat up."""
     said = text(bake(tickets, scripted, decision, {("nano", "X-0"): CallError("read_timeout", "nano", "late.")}))
-    assert "It cost at least 13.00 USD, sonnet alone 40.00 USD: by what is known 67.5% less, but a call of unknown price is missing, so the true saving is smaller or the true cost higher." in said
-    assert "Calls that failed count as wrong: 1 in the cascade documented, 1 in nano alone." in said
+    assert "It cost at least 23.00 USD, sonnet alone 40.00 USD: by what is known 42.5% less, but a call of unknown price is missing, so the true saving is smaller or the true cost higher." in said
+    assert "Calls that failed count as wrong: 1 in nano alone." in said
     assert "A cost marked incomplete is a lower bound" in said
     assert "tickets of unknown cost" in said
     assert "by what is known of the cost cheaper than sonnet alone" in said
@@ -322,17 +320,3 @@ def test_groups_are_ordered_and_complete() -> None:
     assert found["group"].tolist() == ["c", "a", "b"]
     assert found["difference"].tolist() == [-1, 0, 1]
     assert found["n"].sum() == 4
-
-
-@given(st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.9]), st.booleans(), st.booleans()), min_size=1, max_size=30))
-def test_curves_end_where_they_must(items: list[tuple[float, bool, bool]]) -> None:
-    """Without it tied confidences would make the curves depend on the order of the file."""
-    stated, cheap, strong = (np.array(column) for column in zip(*items, strict=True))
-    coverage, risk = selective_risk(stated, cheap)
-    share, accuracy = deferral(stated, cheap, strong)
-    assert (coverage[-1], risk[-1]) == pytest.approx((1, 1 - cheap.mean()))
-    assert (share[0], share[-1], accuracy[0], accuracy[-1]) == pytest.approx((0, 1, cheap.mean(), strong.mean()))
-    again = np.random.default_rng(0).permutation(len(items))
-    assert deferral(stated[again], cheap[again], strong[again])[1] == pytest.approx(accuracy)
-    for level, at in zip(sorted(set(stated.tolist())), share[1:], strict=True):
-        assert at == pytest.approx((stated <= level).mean())

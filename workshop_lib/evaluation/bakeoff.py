@@ -3,16 +3,29 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import pandas as pd
 
 from workshop_lib.cascade import Policy, Trace, documented, published, single
-from workshop_lib.evaluation.arms import FIELDS, Baseline, frame, oracle_baseline, random_baseline, run_arm, summary
-from workshop_lib.evaluation.cache import ReplyCache, request_hash
-from workshop_lib.evaluation.labels import LabelledTicket
+from workshop_lib.evaluation.arms import (
+    FIELDS,
+    Baseline,
+    frame,
+    oracle,
+    oracle_baseline,
+    picked,
+    random_baseline,
+    run_arm,
+    summary,
+)
+from workshop_lib.evaluation.cache import ReplyCache, once
+from workshop_lib.evaluation.labels import LabelledTicket, load_tickets
+from workshop_lib.evaluation.learned_arms import NEIGHBOURS, best_by_category, category_majority, nearest_tiers
 from workshop_lib.evaluation.metrics import bootstrap_difference, mcnemar_exact, performance_gap_recovered, wilson
-from workshop_lib.llm import Ask, CallError, Reply, Request
-from workshop_lib.tasks import TRIAGE, RoutingDecision
+from workshop_lib.evaluation.provenance import Provenance, provenance, shipped_split
+from workshop_lib.llm import Ask
+from workshop_lib.tasks import TRIAGE, Label, RoutingDecision, Ticket
 
 __all__ = ["JUDGE", "TIERS", "Arms", "Bakeoff", "compare", "run_bakeoff"]
 
@@ -28,7 +41,7 @@ class Bakeoff:
 
     `judge` is the judge's own arm graded against gold (its cost_usd is the bill for the labels, which no arm contains). `agreement` has a row
     for each field and for all three. `comparisons` has a row for each cascade and baseline against each of its single models. `judged` leaves
-    out, in every arm, the tickets the judge gave no valid label.
+    out, in every arm, the tickets the judge gave no valid label and no person reviewed; `reviewed` counts the judge's labels a person replaced.
     """
 
     arms: Arms
@@ -39,6 +52,9 @@ class Bakeoff:
     comparisons: pd.DataFrame
     policies: tuple[Policy, ...]
     source: str
+    provenance: Provenance | None = None
+    seed: int = 0
+    reviewed: int = 0
 
     @property
     def tickets(self) -> int:
@@ -61,81 +77,151 @@ def run_bakeoff(
     concurrency: int = 8,
     draws: int = 2000,
     seed: int = 0,
+    every: bool = False,
+    calibration: Sequence[LabelledTicket] = (),
+    reviews: Mapping[str, Label] | None = None,
 ) -> Bakeoff:
     """Run all arms on the same tickets: each model alone, each policy's cascade, random at its rate, and its oracle.
 
     `policies` defaults to documented and published. Every model is asked once a ticket, through `ask` (give a ReplyCache to record or replay);
     cascades walk over those very replies, so arms differ by policy and not by sampling. The judge labels the tickets through `judge_ask`, by
-    the same task. Raises what `ask` raises if nothing can be reached, CacheMiss from an incomplete recording, ValueError without tickets or for two policies of one name.
+    the same task; `reviews` (labels by ticket id) replace its labels. Caches with a file are held to the provenance of this run.
+
+    With `every`, the gates of the first policy also walk each pair of `tiers` (cheapest first) and all of them, and an oracle may stop at any
+    tier; given `calibration` tickets, which must be others, category majority and kNN are fitted on them.
+
+    Raises what `ask` raises if nothing can be reached, CacheMiss from an incomplete recording, ProvenanceError from one of something else, ValueError
+    without tickets, for two policies of one name, or if calibration and tickets overlap.
     """
     policies = tuple(policies) if policies is not None else (documented(), published())
     if len({policy.name for policy in policies}) != len(policies):
         raise ValueError(f"two policies have the same name: {', '.join(policy.name for policy in policies)}; name an arm once")
-    items = [entry.ticket for entry in tickets]
-    once = _once(ask)
-    traces = {_only(tier): run_arm(TRIAGE, items, single(tier), once, concurrency) for tier in _models(tiers, policies)}
-    cascades = {f"cascade_{policy.name}": run_arm(TRIAGE, items, policy, once, concurrency) for policy in policies}
+    if not tickets:
+        raise ValueError("a bake-off needs at least one labelled ticket")
+    if both := {entry.ticket.id for entry in calibration} & {entry.ticket.id for entry in tickets}:
+        raise ValueError(f"{len(both)} tickets are in the calibration and in the test, such as {min(both)}; an arm must not be fitted on what it is tested on")
+    models, items = _models(tiers, policies), [entry.ticket for entry in tickets]
+    wanted = _provenance([*models, judge], tickets, calibration)
+    for cache, asked in ((ask, models), (judge_ask, [judge])):
+        if isinstance(cache, ReplyCache):
+            cache.bind(wanted.model_copy(update={"models": {key: wanted.models[key] for key in wanted.models if key in asked}}))
+    asked_once = once(ask)
+    singles = {_only(tier): run_arm(TRIAGE, items, single(tier), asked_once, concurrency) for tier in models}
+    cascades = _cascades(policies, tiers, every)
+    traces = singles | {name: run_arm(TRIAGE, items, policy, asked_once, concurrency) for name, policy in cascades.items()}
+    learned = _learned(tickets, calibration, tiers, asked_once, concurrency) if every and calibration else None
     verdicts = run_arm(TRIAGE, items, single(judge), judge_ask, concurrency)
-    by_judge = _judge_labels(tickets, verdicts)
-    arms = _arms({**traces, **cascades}, policies, tickets, draws, seed)
+    by_judge, reviewed = _judge_labels(tickets, verdicts, reviews or {})
+    plan = _Plan(policies, cascades, tuple(tiers), every, learned, draws, seed)
+    arms = _arms(traces, plan, tickets)
     labelled = {entry.ticket.id for entry in by_judge}
-    kept = {name: [trace for trace in arm if trace.item_id in labelled] for name, arm in {**traces, **cascades}.items()}
+    kept = {name: [trace for trace in arm if trace.item_id in labelled] for name, arm in traces.items()}
     judge_frame = frame(verdicts, tickets)
+    fitted_on = [entry.ticket for entry in calibration] if learned is not None else []
+    _finish([(ask, [*items, *(fitted_on if model in tiers else [])], model) for model in models] + [(judge_ask, items, judge)])
     return Bakeoff(
         arms=arms,
         summary=summary(arms),
-        judged=summary(_arms(kept, policies, by_judge, draws, seed)) if by_judge else summary({}),
+        judged=summary(_arms(kept, plan, by_judge)) if by_judge else summary({}),
         judge=judge_frame,
         agreement=_agreement(judge_frame),
-        comparisons=_comparisons(arms, policies, draws, seed),
+        comparisons=_comparisons(arms, cascades, draws, seed),
         policies=policies,
         source=", ".join(sorted({str(text) for text in summary(arms)["source"]})),
+        provenance=wanted,
+        seed=seed,
+        reviewed=reviewed,
     )
+
+
+def _finish(wished: Sequence[tuple[Ask, Sequence[Ticket], str]]) -> None:
+    """Mark as finished each cache that now holds all that was wished of it."""
+    missing = [cache for cache, items, model in wished if isinstance(cache, ReplyCache) and not all(cache.holds(model, TRIAGE.request(item)) for item in items)]
+    for cache, _, _ in wished:
+        if isinstance(cache, ReplyCache) and not any(cache is other for other in missing):
+            cache.finish()
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What was learned on the calibration split: a tier for each category of the cheap answer, and a tier for each ticket by its neighbours."""
+
+    by_category: Mapping[str | None, int]
+    by_neighbours: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which arms to make of the traces."""
+
+    policies: tuple[Policy, ...]
+    cascades: Mapping[str, Policy]
+    tiers: tuple[str, ...]
+    every: bool
+    learned: _Learned | None
+    draws: int
+    seed: int
 
 
 def _models(tiers: Sequence[str], policies: Sequence[Policy]) -> list[str]:
     return list(dict.fromkeys([*tiers, *(tier for policy in policies for tier in policy.tiers)]))
 
 
+def _provenance(models: Sequence[str], tickets: Sequence[LabelledTicket], calibration: Sequence[LabelledTicket]) -> Provenance:
+    """Return what this run is of; tickets of a shipped split stand for the whole split, so that a part of it may be recorded first."""
+    splits = {split for split in map(shipped_split, (tickets, calibration)) if split is not None}
+    return provenance(TRIAGE, tickets[0].ticket, models, {split: load_tickets(split) for split in splits})
+
+
+def _cascades(policies: Sequence[Policy], tiers: Sequence[str], every: bool) -> dict[str, Policy]:
+    cascades = {f"cascade_{policy.name}": policy for policy in policies}
+    if not every or not policies:
+        return cascades
+    first = policies[0]
+    walks = [*combinations(tiers, 2), *([tuple(tiers)] if len(tiers) > 2 else [])]
+    ladders = [first.model_copy(update={"name": ">".join(walk), "tiers": walk}) for walk in walks if walk != first.tiers]
+    return cascades | {f"cascade {ladder.name}": ladder for ladder in ladders}
+
+
+def _learned(tickets: Sequence[LabelledTicket], calibration: Sequence[LabelledTicket], tiers: Sequence[str], ask: Ask, concurrency: int) -> _Learned:
+    known = [entry.ticket for entry in calibration]
+    fitted = [frame(run_arm(TRIAGE, known, single(tier), ask, concurrency), calibration) for tier in tiers]
+    asked = [entry.ticket for entry in tickets]
+    votes = nearest_tiers(known, fitted, asked, k=min(NEIGHBOURS, len(known)))
+    return _Learned(best_by_category(fitted), {ticket.id: int(vote) for ticket, vote in zip(asked, votes, strict=True)})
+
+
 def _only(tier: str) -> str:
     return f"{tier}_only"
 
 
-def _once(ask: Ask) -> Ask:
-    """Return an `Ask` that asks each thing once and then repeats the outcome, failures too: a cascade must meet what its tiers met."""
-    replies = ReplyCache(None, ask)
-    failures: dict[tuple[str, str], CallError] = {}
-
-    def answer(model: str, request: Request) -> Reply:
-        key = (model, request_hash(request))
-        if key in failures:
-            raise failures[key]
-        try:
-            return replies(model, request)
-        except CallError as error:
-            failures[key] = error
-            raise
-
-    return answer
-
-
-def _arms(
-    traces: Mapping[str, Sequence[Trace[RoutingDecision]]], policies: Sequence[Policy], labels: Sequence[LabelledTicket], draws: int, seed: int
-) -> Arms:
+def _arms(traces: Mapping[str, Sequence[Trace[RoutingDecision]]], plan: _Plan, labels: Sequence[LabelledTicket]) -> Arms:
     frames = {name: frame(arm, labels) for name, arm in traces.items()}
     arms: dict[str, pd.DataFrame | Baseline] = dict(frames)
-    for policy in policies:
-        cheap, strong = frames[_only(policy.tiers[0])], frames[_only(policy.tiers[-1])]
-        rate = float(frames[f"cascade_{policy.name}"]["escalated"].mean())
-        arms[f"random at {policy.name} rate"] = random_baseline(cheap, strong, rate, draws, seed)
-    for cheap_key, strong_key in dict.fromkeys((policy.tiers[0], policy.tiers[-1]) for policy in policies):
+    for name, policy in plan.cascades.items():
+        if policy in plan.policies or len(policy.tiers) == 2:
+            cheap, strong = frames[_only(policy.tiers[0])], frames[_only(policy.tiers[-1])]
+            rate = float(frames[name]["escalated"].mean())
+            arms[f"random at {policy.name} rate"] = random_baseline(cheap, strong, rate, plan.draws, plan.seed)
+    ladder = [frames[_only(tier)] for tier in plan.tiers]
+    if plan.learned is not None:
+        arms["category majority"] = category_majority(ladder, plan.learned.by_category)
+        arms["kNN"] = picked(ladder, [plan.learned.by_neighbours[entry.ticket.id] for entry in labels])
+    for cheap_key, strong_key in dict.fromkeys((policy.tiers[0], policy.tiers[-1]) for policy in plan.policies):
         arms[f"oracle {cheap_key}, {strong_key}"] = oracle_baseline(frames[_only(cheap_key)], frames[_only(strong_key)])
+    if plan.every and len(plan.tiers) > 2:
+        arms[f"oracle {', '.join(plan.tiers)}"] = oracle(ladder)
     return arms
 
 
-def _judge_labels(tickets: Sequence[LabelledTicket], verdicts: Sequence[Trace[RoutingDecision]]) -> list[LabelledTicket]:
+def _judge_labels(
+    tickets: Sequence[LabelledTicket], verdicts: Sequence[Trace[RoutingDecision]], reviews: Mapping[str, Label]
+) -> tuple[list[LabelledTicket], int]:
+    """Return the tickets with the judge's labels, a person's review before the judge's word, and how many were reviewed."""
     labels = {trace.item_id: trace.answer.label for trace in verdicts if trace.answer is not None}
-    return [LabelledTicket(entry.ticket, labels[entry.ticket.id], entry.cohort, entry.family) for entry in tickets if entry.ticket.id in labels]
+    reviewed = {entry.ticket.id: reviews[entry.ticket.id] for entry in tickets if entry.ticket.id in reviews}
+    labels |= reviewed
+    return [LabelledTicket(entry.ticket, labels[entry.ticket.id], entry.cohort, entry.family) for entry in tickets if entry.ticket.id in labels], len(reviewed)
 
 
 def _agreement(judge: pd.DataFrame) -> pd.DataFrame:
@@ -149,11 +235,11 @@ def _agreement(judge: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _comparisons(arms: Arms, policies: Sequence[Policy], draws: int, seed: int) -> pd.DataFrame:
+def _comparisons(arms: Arms, cascades: Mapping[str, Policy], draws: int, seed: int) -> pd.DataFrame:
     """Return each cascade against its cheap and its strong model on the same tickets: paired difference, exact test, saving, gap recovered."""
     rows: list[dict[str, str | float]] = []
-    for policy in policies:
-        name, cheap, strong = f"cascade_{policy.name}", _only(policy.tiers[0]), _only(policy.tiers[-1])
+    for name, policy in cascades.items():
+        cheap, strong = _only(policy.tiers[0]), _only(policy.tiers[-1])
         recovered = performance_gap_recovered(*(float(_frame(arms, key)["correct"].mean()) for key in (cheap, strong, name)))
         for other, gap in ((cheap, math.nan), (strong, recovered)):
             paired = compare(_frame(arms, name), _frame(arms, other), draws, seed)

@@ -1,31 +1,35 @@
 """Recorded replies: ask a model once, and replay its reply ever after without a call."""
 
-import hashlib
-import json
-import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from workshop_lib import catalog
 from workshop_lib.errors import DataError, WorkshopError
-from workshop_lib.llm import Ask, Cost, Reply, Request, TokenLogprob, Usage
+from workshop_lib.evaluation import reply_file
+from workshop_lib.evaluation.provenance import Difference, Provenance, differences, settings, sha256, template
+from workshop_lib.evaluation.reply_file import Key
+from workshop_lib.llm import Ask, CallError, Reply, Request
 
-FORMAT = "cascade-workshop replies 1"
-_Key = tuple[str, str]
+_SHOWN = 3
 
 
 class CacheMiss(WorkshopError):
     """A reply is wanted that was never recorded, and no model may be called."""
 
 
+class ProvenanceError(DataError):
+    """Recorded replies are wanted for something other than what they were recorded under; `differences` says what differs."""
+
+    def __init__(self, message: str, found: tuple[Difference, ...] = ()) -> None:
+        super().__init__(message)
+        self.differences = found
+
+
 def request_hash(request: Request) -> str:
     """Return the sha256 of everything a model sees of a request; tags are bookkeeping and do not count."""
-    return _sha256(_seen(request))
+    return sha256({**template(request), **settings(request), "prompt": request.prompt, **request.drawn()})
 
 
 class ReplyCache:
@@ -35,18 +39,68 @@ class ReplyCache:
     recorded. Threads may share it, and the same request asked twice at once is called once. `path=None` keeps the replies in memory only.
     """
 
-    def __init__(self, path: Path | None, inner: Ask | None = None) -> None:
+    def __init__(self, path: Path | None, inner: Ask | None = None, provenance: Provenance | None = None) -> None:
         self.path = path
         self.calls = 0
         self.hits = 0
         self._inner = inner
         self._lock = threading.Lock()
-        self._pending: dict[_Key, Future[Reply]] = {}
-        self._replies: dict[_Key, Reply] = _read(path) if path is not None else {}
+        self._pending: dict[Key, Future[Reply]] = {}
+        found = reply_file.read(path) if path is not None else None
+        self._replies: dict[Key, Reply] = dict(found.replies) if found is not None else {}
+        self._code = found.code if found is not None else ""
+        self._finished = found is not None and found.finished
+        self.provenance: Provenance | None = found.provenance if found is not None else None
+        self._stated = self.provenance  # what the file says; it is brought up to date with the next line that is written
+        if provenance is not None:
+            self.bind(provenance)
 
     def __len__(self) -> int:
         """Return how many replies are recorded."""
         return len(self._replies)
+
+    @property
+    def partial(self) -> bool:
+        """Say whether the file lacks the mark of a run that got all its replies; False in memory and without a file."""
+        return self.path is not None and bool(self._replies) and not self._finished
+
+    def holds(self, model: str, request: Request) -> bool:
+        """Say whether a reply is recorded."""
+        return (catalog.model(model).id, request_hash(request)) in self._replies
+
+    def replies_of(self, model: str) -> list[Reply]:
+        """Return all recorded replies of one model."""
+        model_id = catalog.model(model).id
+        with self._lock:
+            return [reply for (name, _), reply in self._replies.items() if name == model_id]
+
+    def bind(self, wanted: Provenance) -> None:
+        """Say what the replies are wanted for; a new file will state it in its first line, an existing one must agree.
+
+        Models and tickets that the file does not name yet are added to it. Raises ProvenanceError naming every field that differs. In memory nothing
+        is checked.
+        """
+        with self._lock:
+            if self.path is None:
+                return
+            if self.provenance is None:
+                if self._replies:
+                    raise ProvenanceError(f"{self.path} does not say what its replies were recorded under, so they cannot be trusted here. Record anew into another file.")
+                self.provenance = wanted
+                return
+            found = differences(self.provenance, wanted)
+            if wanted.backend is not None and self.provenance.backend is None:
+                found += [Difference("backend", source, wanted.backend) for source in sorted(self._sources()) if _other(source, wanted.backend)]
+            if found:
+                raise ProvenanceError(_refusal(self.path, found, self._code), tuple(found))
+            self.provenance = self.provenance.merged(wanted)
+
+    def finish(self) -> None:
+        """Mark the file as holding all that the run wished for; until then it is partial. Nothing is written twice."""
+        with self._lock:
+            if self.path is not None and self._inner is not None and self._replies and not self._finished:
+                self._write(reply_file.finished_line(len(self._replies)))
+                self._finished = True
 
     def __call__(self, model: str, request: Request) -> Reply:
         """Return the recorded reply, or call `inner` and record it; raise CacheMiss when there is neither."""
@@ -57,7 +111,7 @@ class ReplyCache:
                 self.hits += 1
                 return self._replies[key]
             if self._inner is None:
-                raise CacheMiss(_miss(self.path, model_id, request))
+                raise CacheMiss(self._miss(model_id, request))
             waiting = self._pending.get(key)
             if waiting is None:
                 mine = self._pending[key] = Future()
@@ -66,12 +120,13 @@ class ReplyCache:
                 self.hits += 1
         return self._call(self._inner, model, key, request, mine) if waiting is None else waiting.result()
 
-    def _call(self, inner: Ask, model: str, key: _Key, request: Request, mine: "Future[Reply]") -> Reply:
+    def _call(self, inner: Ask, model: str, key: Key, request: Request, mine: "Future[Reply]") -> Reply:
         try:
             reply = inner(model, request)
             with self._lock:
                 if self.path is not None:
-                    _append(self.path, _line(key, request, reply))
+                    self._write(reply_file.reply_line(key, request, reply))
+                self._finished = False
                 self._replies[key] = reply
         except BaseException as error:  # whoever waits for this call must hear of its end, an interrupt included
             mine.set_exception(error)
@@ -83,135 +138,57 @@ class ReplyCache:
             with self._lock:
                 del self._pending[key]
 
+    def _write(self, line: dict[str, object]) -> None:
+        assert self.path is not None
+        before: list[dict[str, object]] = []
+        if not self.path.exists():
+            before.append(reply_file.header_line(self.provenance))
+        elif self.provenance is not None and self.provenance != self._stated:
+            before.append(reply_file.provenance_line(self.provenance))
+        reply_file.append(self.path, [*before, line])
+        self._stated = self.provenance
 
-def _seen(request: Request) -> dict[str, Any]:
-    return {**_template(request), **_settings(request), "prompt": request.prompt, **request.drawn()}
+    def _sources(self) -> set[str]:
+        return {reply.source for reply in self._replies.values()}
 
-
-def _template(request: Request) -> dict[str, Any]:
-    tool = request.tool
-    return {
-        "system": request.system,
-        "tool": None if tool is None else {"name": tool.name, "description": tool.description, "schema": dict(tool.schema)},
-    }
-
-
-def _settings(request: Request) -> dict[str, Any]:
-    guardrail = None if request.guardrail is None else asdict(request.guardrail)
-    return {"max_tokens": request.max_tokens, "temperature": request.temperature, "guardrail": guardrail}
-
-
-def _sha256(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+    def _miss(self, model_id: str, request: Request) -> str:
+        item = ", ".join(f"{name} {value}" for name, value in request.tags.items()) or f"the request that begins {request.prompt[:40]!r}"
+        where = "this replay" if self.path is None else f"{self.path}, whose run did not finish," if self.partial else str(self.path)
+        return f"{where} holds no reply of {model_id} to {item}. Record it: open the cache with a gateway as `inner`, then ask again."
 
 
-def _miss(path: Path | None, model_id: str, request: Request) -> str:
-    item = ", ".join(f"{name} {value}" for name, value in request.tags.items()) or f"the request that begins {request.prompt[:40]!r}"
-    where = "this replay" if path is None else str(path)
-    return f"{where} holds no reply of {model_id} to {item}. Record it: open the cache with a gateway as `inner`, then ask again."
+def once(ask: Ask, failed: Mapping[Key, CallError] | None = None) -> Ask:
+    """Return an `Ask` that asks each thing once and then repeats the outcome, failures too: a cascade must meet what its tiers met.
 
+    `failed` holds failures met before, by model id and request hash; they are repeated without a call.
+    """
+    replies = ReplyCache(None, ask)
+    failures = dict(failed or {})
 
-def _line(key: _Key, request: Request, reply: Reply) -> dict[str, Any]:
-    model_id, digest = key
-    return {
-        "model": model_id,
-        "request": digest,
-        "prompt_hash": _sha256(_template(request))[:12],
-        "settings_hash": _sha256(_settings(request))[:12],
-        "tags": dict(request.tags),
-        "text": reply.text,
-        "tool_input": None if reply.tool_input is None else dict(reply.tool_input),
-        "usage": None if reply.usage is None else asdict(reply.usage),
-        "cost": asdict(reply.cost),
-        "latency_ms": reply.latency_ms,
-        "stop_reason": reply.stop_reason,
-        "attempts": reply.attempts,
-        "source": reply.source,
-        **({} if reply.logprobs is None else {"logprobs": [[token.token, token.logprob, token.alternatives] for token in reply.logprobs]}),
-    }
-
-
-def _reply(line: Mapping[str, Any]) -> tuple[_Key, Reply]:
-    reply = Reply(
-        model=line["model"],
-        text=line["text"],
-        tool_input=line["tool_input"],
-        usage=None if line["usage"] is None else Usage(**line["usage"]),
-        cost=Cost(**line["cost"]),
-        latency_ms=line["latency_ms"],
-        stop_reason=line["stop_reason"],
-        attempts=line["attempts"],
-        source=line["source"],
-        logprobs=_logprobs(line.get("logprobs")),
-    )
-    return (line["model"], line["request"]), reply
-
-
-def _logprobs(stored: Any) -> tuple[TokenLogprob, ...] | None:
-    if stored is None:
-        return None
-    return tuple(TokenLogprob(token, logprob, tuple((other, value) for other, value in rest)) for token, logprob, rest in stored)
-
-
-def _append(path: Path, line: Mapping[str, Any]) -> None:
-    """Write one line in one piece and wait until it is on disk, so that a crash loses nothing that was paid for."""
-    new = not path.exists()
-    if new:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    text = (_dump({"format": FORMAT, "date": datetime.now(UTC).date().isoformat()}) if new else "") + _dump(line)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(handle, text.encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _dump(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=True) + "\n"
-
-
-def _read(path: Path) -> dict[_Key, Reply]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise DataError(f"The recorded replies {path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
-    if not data.endswith(b"\n"):
-        data = _repaired(path, data)
-    lines = data.decode("utf-8", "replace").split("\n")[:-1]
-    replies: dict[_Key, Reply] = {}
-    for number, text in enumerate(lines, start=1):
+    def answer(model: str, request: Request) -> Reply:
+        key = (catalog.model(model).id, request_hash(request))
+        if key in failures:
+            raise failures[key]
         try:
-            line = json.loads(text)
-            if number == 1:
-                _check_header(path, line)
-                continue
-            key, reply = _reply(line)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DataError(f"{path} line {number} is not a recorded reply. Delete that line; its reply will be asked for again.") from error
-        replies.setdefault(key, reply)
-    return replies
+            return replies(model, request)
+        except CallError as error:
+            failures[key] = error
+            raise
+
+    return answer
 
 
-def _repaired(path: Path, data: bytes) -> bytes:
-    """Cut off a last line that a crash tore, and return what is left."""
-    begins = _dump({"format": FORMAT}).rstrip("}\n").encode()
-    if data[: len(begins)] != begins[: len(data)]:
-        raise _not_ours(path)
-    whole = data[: data.rfind(b"\n") + 1]
-    if whole:
-        os.truncate(path, len(whole))
-    else:
-        path.unlink()
-    return whole
+def _other(source: str, backend: str) -> bool:
+    """Say whether replies of a source cannot come from a backend: a stand-in's are never live, and what is live is no sandbox's."""
+    return (source == "live") != (backend == "live")
 
 
-def _check_header(path: Path, line: Any) -> None:
-    if not isinstance(line, dict) or line.get("format") != FORMAT:
-        raise _not_ours(path)
+def _refusal(path: Path, found: list[Difference], code: str) -> str:
+    shown = "; ".join(f"{one.field} was {_brief(one.recorded)}, is {_brief(one.wanted)} now" for one in found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"{path} was recorded under other conditions: {shown}{more}. Record anew into another file, or restore what this one was recorded under (code {code})."
 
 
-def _not_ours(path: Path) -> DataError:
-    return DataError(f"{path} is no file of recorded replies ({FORMAT}). Name another file, or move this one away.")
+def _brief(value: object) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 and text.isalnum() else repr(value) if isinstance(value, str) else text

@@ -20,7 +20,9 @@ QuestionSplit = Literal["training", "calibration", "test"]
 Cohort = Literal["routine", "ambiguous", "high_risk"]
 Kind = Literal["fact", "one_step", "multi_step", "code"]
 
-_LABEL_FIELDS = ("category", "priority", "needs_human")
+FIELDS = ("category", "priority", "needs_human")
+"""The fields of a ticket's label, in the order in which they are graded."""
+
 _TICKET_FIELDS = ("id", "subject", "body", "customer_tier")
 _Loaded = TypeVar("_Loaded")
 
@@ -153,7 +155,7 @@ def _labelled_question(fields: Mapping[str, Any]) -> LabelledQuestion:
 
 
 def _own_ticket(where: str, fields: Mapping[str, Any]) -> tuple[Ticket, Label | None]:
-    label = fields.get("label") or {name: fields[name] for name in _LABEL_FIELDS if fields.get(name) not in (None, "")}
+    label = fields.get("label") or {name: fields[name] for name in FIELDS if fields.get(name) not in (None, "")}
     present = {name: fields[name] for name in _TICKET_FIELDS if fields.get(name) is not None}
     if present.get("customer_tier") == "":
         del present["customer_tier"]

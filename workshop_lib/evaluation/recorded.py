@@ -1,9 +1,13 @@
-"""Recorded facts: what Nemotron Nano and Claude Sonnet answered to 150 tickets on 2026-08-31, and the tables that others published."""
+"""Recorded facts: what Nemotron Nano and Claude Sonnet answered to 150 tickets on 2026-08-31, and the tables that others published.
 
+The module can be called: `evaluation.recorded("nemotron_sonnet_150")` returns the recorded arms in the frame of a sandbox run.
+"""
+
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
 import pandas as pd
@@ -66,6 +70,18 @@ def recorded_arms(*policies: Policy) -> dict[str, pd.DataFrame]:
     tickets = [entry.ticket for entry in labels]
     arms = {key: single(key) for key in RECORDED_MODELS} | {f"cascade ({policy.name})": policy for policy in policies or (documented(),)}
     return {name: frame(run_arm(TRIAGE, tickets, policy, recorded_ask, concurrency=1), labels) for name, policy in arms.items()}
+
+
+class _Recorded(ModuleType):
+    """The module, made callable: `recorded` names both a module that the labs import from and what `evaluation` offers."""
+
+    def __call__(self, name: Literal["nemotron_sonnet_150"] = "nemotron_sonnet_150", *policies: Policy) -> dict[str, pd.DataFrame]:
+        """Return the arms of a recording by name, as `recorded_arms` does; raise DataError for a recording there is not."""
+        _recorded(name)
+        return recorded_arms(*policies)
+
+
+sys.modules[__name__].__class__ = _Recorded  # the one way to make a module callable
 
 
 @cache

@@ -22,7 +22,14 @@ def problem(operation_name: str, body: Mapping[str, Any]) -> str | None:
     shape = operation(operation_name).input_shape
     assert shape is not None
     in_body = {name: part for name, part in shape.members.items() if "location" not in part.serialization}
-    return next(_members(in_body, (), body, ""), None)
+    return next(_members(in_body, [name for name in shape.required_members if name in in_body], body, ""), None)
+
+
+def problem_of(operation_name: str, member: str, value: Any) -> str | None:
+    """Return what is wrong with one member of a request, such as one of its address, or None."""
+    shape = operation(operation_name).input_shape
+    assert shape is not None
+    return next(_problems(shape.members[member], value, member), None)
 
 
 def _problems(shape: Shape, value: Any, where: str) -> Iterator[str]:
@@ -55,7 +62,7 @@ def _members(members: Mapping[str, Shape], required: Any, value: Mapping[str, An
             yield _broken(dotted + name, "Member must not be null")
     for name, part in value.items():
         if name not in members:
-            yield f"The request has a member that Converse does not know: '{dotted}{name}'. Known here: {', '.join(members)}."
+            yield f"The request has a member that the service does not know: '{dotted}{name}'. Known here: {', '.join(members)}."
         elif part is not None:
             yield from _problems(members[name], part, dotted + name)
 

@@ -1,17 +1,17 @@
-"""What the report's sentences rest on: paired differences with intervals, parity with a margin, misses, charges and curves."""
+"""What the report's sentences rest on: paired differences with intervals, parity with a margin, misses and charges."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from workshop_lib.evaluation.metrics import Interval, bootstrap_difference, wilson
+from workshop_lib.evaluation.intervals import Interval, newcombe_paired
+from workshop_lib.evaluation.metrics import bootstrap_difference
+from workshop_lib.evaluation.routing_metrics import URGENT
 
 Parity = Literal["shown", "not shown", "excluded"]
-HIGH = ("P0", "P1")
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,11 @@ def against(arm: pd.DataFrame, other: pd.DataFrame, margin: float = 0.05, draws:
 
 
 def paired_interval(first: ArrayLike, second: ArrayLike) -> Interval:
-    """Return the 95 % interval of mean(first) - mean(second) for paired right-or-wrong answers, which keeps its width where no pair differs.
-
-    Wilson's limits of both shares, joined with the pairs' correlation. Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 2635-2650, method 10.
-    """
+    """Return the 95 % interval of mean(first) - mean(second) for paired right-or-wrong answers, which keeps its width where no pair differs."""
     mine, theirs = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if mine.shape != theirs.shape or not mine.size:
         raise ValueError(f"a paired interval needs two columns of the same items, at least one; got shapes {mine.shape} and {theirs.shape}")
-    n = mine.size
-    both, one, two, none = (int(cell.sum()) for cell in (mine & theirs, mine & ~theirs, ~mine & theirs, ~mine & ~theirs))
-    p, q = (both + one) / n, (both + two) / n
-    p_low, p_high = wilson(both + one, n)
-    q_low, q_high = wilson(both + two, n)
-    product = (both + one) * (two + none) * (both + two) * (one + none)
-    cross = both * none - one * two
-    correlation = 0.0 if product == 0 else (max(cross - n / 2, 0.0) if cross > 0 else cross) / math.sqrt(product)
-
-    def reach(near: float, far: float) -> float:
-        return math.sqrt(max(0.0, near * near - 2 * correlation * near * far + far * far))
-
-    return Interval(max(-1.0, p - q - reach(p - p_low, q_high - q)), min(1.0, p - q + reach(p_high - p, q - q_low)))
+    return newcombe_paired(*(int(cell.sum()) for cell in (mine & theirs, mine & ~theirs, ~mine & theirs, ~mine & ~theirs)))
 
 
 def by_group(arm: pd.DataFrame, other: pd.DataFrame, column: str = "family") -> pd.DataFrame:
@@ -97,8 +82,8 @@ def missed(arm: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     rows = []
     for row in arm.to_dict("records"):
-        urgent, person = row["gold_priority"] in HIGH, bool(row["gold_needs_human"])
-        if not row["review_required"] and (person or (urgent and row["priority"] not in HIGH)):
+        urgent, person = row["gold_priority"] in URGENT, bool(row["gold_needs_human"])
+        if not row["review_required"] and (person or (urgent and row["priority"] not in URGENT)):
             why = [f"priority {row['gold_priority']}"] * urgent + ["needs a person"] * person
             said = "no answer" if row["model_used"] is None else f"{row['category']}, {row['priority']}, {'needs a person' if row['needs_human'] is True else 'no person'}"
             rows.append({"item_id": row["item_id"], "family": row["family"], "gold": " and ".join(why), "said": said, "kept_because": _kept(row)})
@@ -108,31 +93,6 @@ def missed(arm: pd.DataFrame) -> pd.DataFrame:
 def calls(arm: pd.DataFrame) -> int:
     """Return how many tiers were asked over all items of a walked arm: one an item, and one for every step up."""
     return len(arm) + sum(str(text).count(" | ") + 1 for text, up in zip(arm["escalated_because"], arm["escalated"], strict=True) if up)
-
-
-def selective_risk(confidence: ArrayLike, right: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return coverage and error rate of keeping the most confident answers, a point for each confidence that occurs (ties are kept together)."""
-    ends, cumulated = _from_top(np.asarray(confidence, dtype=float), 1.0 - np.asarray(right, dtype=float))
-    return ends / len(np.atleast_1d(confidence)), cumulated / ends
-
-
-def deferral(confidence: ArrayLike, cheap_right: ArrayLike, strong_right: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return share deferred and accuracy when the least confident are deferred first, from none to all.
-
-    A point for each confidence that occurs; on the straight line between two points lies the expectation over all orders of the tied items.
-    """
-    claimed, cheap, strong = (np.asarray(values, dtype=float) for values in (confidence, cheap_right, strong_right))
-    n = len(claimed)
-    ends, gained = _from_top(-claimed, strong - cheap)
-    return np.concatenate(([0.0], ends / n)), np.concatenate(([cheap.mean()], cheap.mean() + gained / n))
-
-
-def _from_top(score: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if score.shape != values.shape or not score.size:
-        raise ValueError(f"one value for each score, at least one; got shapes {score.shape} and {values.shape}")
-    order = np.argsort(-score, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
-    return (last + 1).astype(float), np.cumsum(values[order])[last]
 
 
 def _kept(row: dict[Any, Any]) -> str:

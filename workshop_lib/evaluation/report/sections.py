@@ -20,10 +20,11 @@ from workshop_lib.evaluation.figures import (
     risk_coverage_figure,
 )
 from workshop_lib.evaluation.metrics import auroc, brier, ece, reliability
-from workshop_lib.evaluation.report.evidence import by_group, calls, deferral, missed, selective_risk
+from workshop_lib.evaluation.report.evidence import by_group, calls, missed
 from workshop_lib.evaluation.report.findings import Case, judge_says
 from workshop_lib.evaluation.report.page import badge, bullets, heading, image, paragraph, table
 from workshop_lib.evaluation.report.provenance import Provenance, prices
+from workshop_lib.evaluation.routing_metrics import deferral_curve, risk_coverage
 
 if TYPE_CHECKING:
     from workshop_lib.evaluation.bakeoff import Bakeoff
@@ -139,11 +140,11 @@ def confidence(bakeoff: "Bakeoff", found: Sequence[Case], recorded: Mapping[str,
                 rows = [reliability(values, case.cheap["correct"]) for values in (case.cheap["confidence"], calibrated)]
                 parts.append(image(calibration_figure(rows[0], rows[1], source, f"{name}: before and after calibration"), source))
             stated, right = case.cheap["confidence"].to_numpy(float), case.cheap["correct"].to_numpy(bool)
-            coverage, risk = selective_risk(stated, right)
-            share, accuracy = deferral(stated, right, case.strong["correct"].to_numpy(bool))
+            kept = risk_coverage(stated, right)
+            curve = deferral_curve(stated, right, case.strong["correct"].to_numpy(bool))
             pictures: list[Picture] = [
-                risk_coverage_figure(coverage, risk, len(right), source, f"{name}: error among the answers kept"),
-                deferral_figure(share, accuracy, right, case.strong["correct"].to_numpy(bool), source, title=f"Deferring from {case.cheap_name} to {case.strong_name}"),
+                risk_coverage_figure(kept.coverage, kept.risk, len(right), source, f"{name}: error among the answers kept"),
+                deferral_figure(curve.share, curve.accuracy, right, case.strong["correct"].to_numpy(bool), source, title=f"Deferring from {case.cheap_name} to {case.strong_name}"),
             ]
             parts += [image(picture, source) for picture in pictures]
     if isinstance(recorded.get("nano"), pd.DataFrame):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -41,12 +41,16 @@ _COMMON = re.compile(
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one stand-in makes of a text: shares of each label that sum to about 1, and the words that spoke for its category."""
+    """What one stand-in makes of a text: shares of each label that sum to about 1, and the words that spoke for its category.
+
+    Shares have two digits, as a model would write them; `exact` holds those of category and priority before rounding.
+    """
 
     category: Mapping[str, float]
     priority: Mapping[str, float]
     needs_human: float
     evidence: tuple[str, ...]
+    exact: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,7 @@ class Model:
             priority=dict(zip(FIELDS["priority"], priority.tolist(), strict=True)),
             needs_human=max(float(needs[1]), 0.51 if urgent else 0.0),
             evidence=self._evidence(used, amounts, int(category.argmax())),
+            exact={name: dict(zip(FIELDS[name], shares[name].tolist(), strict=True)) for name in ("category", "priority")},
         )
 
     def _scores(self, text: str) -> tuple[Matrix, NDArray[np.intp], Matrix]:
