@@ -15,9 +15,10 @@ from workshop_lib.service import create_app, library_route, running
 @pytest.fixture
 def serving() -> Iterator[Callable[..., httpx.Client]]:
     """Give a function that starts the service with a scripted `ask` and returns a client of it; the library's bulk route is mounted unless told otherwise."""
+    library = library_route(documented())
     with ExitStack() as stack:
 
-        def start(ask: Any = None, bulk_route: Any = library_route(documented()), **options: Any) -> httpx.Client:
+        def start(ask: Any = None, bulk_route: Any = library, **options: Any) -> httpx.Client:
             app = create_app(bulk_route, ask or Scripted(), SETTINGS, **options)
             root = stack.enter_context(running(app))
             return stack.enter_context(httpx.Client(base_url=root, timeout=30, trust_env=False))

@@ -44,7 +44,7 @@ def test_ending_it_lets_requests_at_work_end(served: tuple[subprocess.Popen[str]
         assert len(seen) == 300
         with pytest.raises(httpx.TransportError):
             client.get("/healthz")
-    said, logged = running.communicate(timeout=30)
+    _, logged = running.communicate(timeout=30)
     assert "Traceback" not in logged
     (line,) = [json.loads(line) for line in logged.splitlines() if '"request_id"' in line]
     assert (line["path"], line["tickets"], line["client_gone"]) == ("/api/triage/bulk", 300, False)
@@ -70,8 +70,8 @@ def test_it_listens_on_this_machine_only(served: tuple[subprocess.Popen[str], st
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals end a process at once there")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM"])
-def test_a_call_that_hangs_does_not_keep_it_alive(number: int, status: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_call_that_hangs_does_not_keep_it_alive(number: int) -> None:
     """Without it one stuck model call would keep the old version running for as long as a read may take."""
     running, url = stuck_service()
     try:
@@ -79,7 +79,8 @@ def test_a_call_that_hangs_does_not_keep_it_alive(number: int, status: int) -> N
             next(response.iter_lines())
             running.send_signal(number)
             _, logged = running.communicate(timeout=15)  # the call itself hangs for 30 seconds
-        assert running.returncode == status
-        assert ('"calls_given_up": 1' in logged) == (number == signal.SIGINT)  # a process that ends by a signal does so at once
+        assert running.returncode == 0
+        assert '"requests_given_up": 1' in logged
+        assert "Traceback" not in logged
     finally:
         running.kill()

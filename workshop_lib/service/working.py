@@ -106,6 +106,7 @@ class Streamed(Response):
         async with watched(receive, self._gone), anyio.create_task_group() as tasks:
             tasks.start_soon(self._run, scope, given)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": True})  # the server holds the head back until a body begins
             await self._pass_on(taken, send)
 
     async def _run(self, scope: Scope, given: MemoryObjectSendStream[str]) -> None:
