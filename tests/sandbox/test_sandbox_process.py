@@ -107,7 +107,7 @@ def test_an_explicit_port_in_use_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            SandboxError, match=rf"Port {port} on 127.0.0.1 is in use by another program. Choose another with --port"
+            PortError, match=rf"Port {port} on 127.0.0.1 is in use by another program. Choose another with --port"
         ) as caught:
             run.listen(port)
         assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import axe_playwright_python
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -262,7 +263,7 @@ def test_the_keyboard_is_enough(page: Page, live: str) -> None:
     expect(page.get_by_role("status")).to_contain_text("Done")
 
 
-AXE = Path(__import__("axe_playwright_python").__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
 def audited(context: BrowserContext, url: str) -> list[str]:
