@@ -1,4 +1,4 @@
-"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, build, lint, data`."""
+"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, serve, build, lint, data`."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workshop_lib.errors import DataError, WorkshopError
+from workshop_lib.errors import DataError, SettingsError, WorkshopError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 sandbox_app = typer.Typer(invoke_without_command=True, help="A loopback server that speaks Bedrock Converse and OpenAI chat completions.")
@@ -153,6 +153,29 @@ def bakeoff(
 
     options = Options(split, tickets, calibration, limit, every, label, dry_run, live, yes, seed, cache, reviews, json, report, out)
     run_command(options, sys.argv[2:])
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="0 takes a free port.", min=0, max=65535)] = 8080,
+    policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
+    bulk: Annotated[bool, typer.Option(help="Mount the library's bulk route; without it the bulk page says where to build one.")] = True,
+    time_scale: Annotated[float, typer.Option(help="Sandbox only: seconds slept per second of modelled latency.", min=0, max=10)] = 1.0,
+    grace: Annotated[float, typer.Option(help="Seconds that requests at work have to end after Ctrl-C.", min=1)] = 30.0,
+) -> None:
+    """Serve the HTTP API and its two pages on this machine until interrupted."""
+    try:
+        from workshop_lib import service
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"The service needs {error.name}, which is not installed. Run: pip install 'cascade-workshop[service]'") from error
+    from workshop_lib.backend import open_backend
+    from workshop_lib.terminal import policy_named
+
+    chosen = policy_named(policy)
+    limits = service.Limits()
+    settings = open_backend(time_scale=time_scale, max_connections=limits.calls)
+    route = service.library_route(chosen) if bulk else None
+    service.serve(service.create_app(route, settings=settings, policy=chosen, limits=limits), port, grace)
 
 
 @app.command()

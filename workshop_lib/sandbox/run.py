@@ -1,7 +1,6 @@
 """Running one sandbox in this process: the listening socket, the warm stand-ins, the state file, and the watch over its users."""
 
 import asyncio
-import errno
 import gc
 import json
 import os
@@ -20,10 +19,9 @@ from workshop_lib.sandbox.config import SandboxConfig
 from workshop_lib.sandbox.faults import Fault
 from workshop_lib.sandbox.leases import Leases, Owner
 from workshop_lib.sandbox.quotas import Quota
-from workshop_lib.sandbox.serving import BACKLOG, Serving
 from workshop_lib.sandbox.stand_ins import questions, triage
+from workshop_lib.serving import Serving, listen
 
-HOST = "127.0.0.1"
 _WATCH_S = 0.5
 _BANNER = """The sandbox answers on http://127.0.0.1:{port} (stand-in models; Ctrl-C ends it). Any credentials will do.
 
@@ -55,7 +53,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Serve until stopped or abandoned; raise SandboxError if the port is in use."""
+    """Serve until stopped or abandoned; raise PortError if the port is in use."""
     listening = listen(options.port, or_any=options.or_any)
     port = listening.getsockname()[1]
     try:
@@ -116,30 +114,6 @@ def _warm_up() -> None:
     gc.enable()
 
 
-def listen(port: int, *, or_any: bool = False) -> socket.socket:
-    """Return a listening socket on loopback; raise SandboxError with the remedy if the port is in use."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it; with Nagle's delay a reply takes 40 ms
-    if os.name == "posix":  # elsewhere this option would share the port with another server
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((HOST, port))
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        if or_any and port:
-            return listen(0)
-        reasons = {errno.EADDRINUSE: "in use by another program", errno.EACCES: "not allowed for this user"}
-        reason = reasons.get(error.errno or 0, f"not available ({error.strerror})")
-        raise SandboxError(
-            f"Port {port} on {HOST} is {reason}. Choose another with --port, or --port 0 for a free one."
-        ) from error
-    except OverflowError as error:
-        sock.close()
-        raise SandboxError(f"Port {port} does not exist; choose one from 1 to 65535, or 0 for a free one.") from error
-    return sock
-
-
 async def _serve(sandbox: server.Sandbox, listening: socket.socket) -> None:
     await Serving(server.app(sandbox), listening).until_stopped(lambda: sandbox.leases.abandoned, _WATCH_S)
 
@@ -171,7 +145,7 @@ def _write_state(file: Path, options: Options, port: int) -> None:
 def serve(config: SandboxConfig) -> NoReturn:
     """Run a sandbox in the foreground until Ctrl-C, printing how to point boto3, the AWS CLI and openai at it.
 
-    Raises SandboxError, one line with the remedy, if the port is in use.
+    Raises PortError, one line with the remedy, if the port is in use.
     """
     options = Options(
         port=config.port,

@@ -1,11 +1,13 @@
-"""The HTTP server under the sandbox: granian, for HTTP/1.0, 1.1 and HTTP/2 without TLS, on a socket that is ours.
+"""The HTTP server under the sandbox and the service: granian, for HTTP/1.0, 1.1 and HTTP/2 without TLS, on a loopback socket that is ours.
 
 Granian would bind for itself and share its port with any other process of the user (SO_REUSEPORT). A sandbox must know that its port is
 its own, so it hands over a socket that it has bound.
 """
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import socket
 import sys
@@ -18,11 +20,13 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
+from workshop_lib.errors import PortError
+
+HOST = "127.0.0.1"
 BACKLOG = 1024
 _CONNECTIONS = 20_000
 _IDLE_MS = 75_000  # longer than clients keep connections, so that it is they who close them
 _STREAMS = 1024
-_GRACE_S = 1.0
 
 
 class Serving(Server):
@@ -46,18 +50,24 @@ class Serving(Server):
         self._ssp = None
         self._shd = _handed_over(self._listening)  # type: ignore[assignment]  # granian's annotation is inferred from None
 
-    async def until_stopped(self, ended: Callable[[], bool], every_s: float) -> None:
-        """Serve until Ctrl-C or SIGTERM, or until `ended`, asked every so many seconds, says so; answers in the making get a second."""
+    async def until_stopped(self, ended: Callable[[], bool], every_s: float, grace_s: float = 1.0) -> None:
+        """Serve until Ctrl-C or SIGTERM, or until `ended`, asked every so many seconds, says so; then take no more requests.
+
+        Those at work have `grace_s` seconds to end, unless a second signal cuts that short.
+        """
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows has no such handlers; there both end the process by themselves
+            with suppress(NotImplementedError, RuntimeError):  # Windows and threads have no such handlers; there only `ended` stops it
                 loop.add_signal_handler(number, stopping.set)
         serving = asyncio.create_task(self.serve())
         while not (stopping.is_set() or serving.done() or ended()):
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), every_s)
+        self._listening.close()  # or who connects now would wait for an answer as long as this socket is open
         self.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait({serving}, timeout=_GRACE_S)
+        stopping.clear()
+        again = asyncio.create_task(stopping.wait())
+        await asyncio.wait({serving, again}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _handed_over(listening: socket.socket) -> SocketHolder:
@@ -69,3 +79,27 @@ def _handed_over(listening: socket.socket) -> SocketHolder:
     if sys.platform.startswith(("linux", "freebsd")):
         return holder(copy, False, BACKLOG)
     return holder(copy, False)
+
+
+def listen(port: int, *, or_any: bool = False) -> socket.socket:
+    """Return a listening socket on loopback; raise PortError with the remedy if the port is in use."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it; with Nagle's delay a reply takes 40 ms
+    if os.name == "posix":  # elsewhere this option would share the port with another server
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if or_any and port:
+            return listen(0)
+        reasons = {errno.EADDRINUSE: "in use by another program", errno.EACCES: "not allowed for this user"}
+        reason = reasons.get(error.errno or 0, f"not available ({error.strerror})")
+        raise PortError(
+            f"Port {port} on {HOST} is {reason}. Choose another with --port, or --port 0 for a free one."
+        ) from error
+    except OverflowError as error:
+        sock.close()
+        raise PortError(f"Port {port} does not exist; choose one from 1 to 65535, or 0 for a free one.") from error
+    return sock
