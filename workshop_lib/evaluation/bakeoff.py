@@ -92,7 +92,7 @@ def run_bakeoff(
     the same task; `reviews` (labels by ticket id) replace its labels. Caches with a file are held to the provenance of this run.
 
     `learned` holds the routers and scorers that policies name (`evaluation.routers`); they must come from other tickets than these. A policy with a
-    router gets no random baseline at its rate, as its items need not pay the cheap model: `routers.verdict_of_arm` compares at equal spend.
+    router gets no random baseline at its rate, as its items need not pay the cheap model: `equal_spend.verdict_of_arm` compares at equal spend.
 
     With `every`, the gates of the first policy also walk each pair of `tiers` (cheapest first) and all of them, and an oracle may stop at any
     tier; given `calibration` tickets, which must be others, category majority and kNN are fitted on them.
