@@ -90,7 +90,7 @@ def arms(bakeoff: "Bakeoff") -> list[str]:
         ),
         table(_narrow(bakeoff.summary), "All arms, same tickets", bakeoff.source),
         image(pareto_figure(plane, bakeoff.source, needs_foresight=foresight), bakeoff.source),
-        table(_one_source(bakeoff.comparisons), "Paired comparisons: accuracy of the arm minus the other's; p is McNemar's exact test, and beside it p corrected for all tests of the table (Holm)", bakeoff.source) if len(bakeoff.comparisons) else "",
+        table(_paired(bakeoff.comparisons), "Paired comparisons: accuracy of the arm minus the other's; p is McNemar's exact test, and beside it p corrected for all tests of the table (Holm)", bakeoff.source) if len(bakeoff.comparisons) else "",
     ]
 
 
@@ -200,6 +200,14 @@ def provenance(bakeoff: "Bakeoff", made_on: date | None, sources: Sequence[tuple
         paragraph("Policies, with the digest that changes whenever a tier, a gate or a threshold does:"),
         f"<ul>{policies}</ul>" if policies else bullets(["none"]),
     ]
+
+
+def _paired(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons with what an arm cost as a multiple of the other, which reads better than a negative saving."""
+    told = _one_source(rows).rename(columns={"saving": "cost beside it"})
+    told["cost beside it"] = ["-" if np.isnan(saving) else f"{1 - saving:.3g} times" for saving in rows["saving"]]
+    first = ["arm", "against", "cost beside it", "difference", "low", "high", "only_arm", "only_other", "p", "p_holm"]
+    return told[[*first, *(name for name in told.columns if name not in first)]]
 
 
 def _narrow(rows: pd.DataFrame) -> pd.DataFrame:
