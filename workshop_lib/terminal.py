@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from workshop_lib.backend import open_backend
 from workshop_lib.bulk import line, triage
-from workshop_lib.cascade import Policy, Trace, documented, published, walk
+from workshop_lib.cascade import Call, Policy, Trace, documented, published, walk
 from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.evaluation.labels import read_tickets
 from workshop_lib.llm import Cost, Gateway
@@ -43,12 +43,17 @@ def _ticket(text: str, subject: str) -> Ticket:
 
 
 def _steps(trace: Trace[RoutingDecision]) -> list[str]:
-    lines = []
+    lines = [] if trace.route is None else [f"start: {trace.route.reason}, at {trace.steps[0].tier}{_calls(trace.routing)}"]
     for step in trace.steps:
         said = f"{step.answer.category} {step.answer.priority}, confidence {step.answer.confidence:g}" if step.answer else str(step.error or step.invalid or "stopped by a guardrail")
         why = f"; escalates: {', '.join(step.escalated_because)}" if step.escalated_because else ""
-        lines.append(f"{step.tier}: {said}; {_usd(step.cost)}{why}")
-    return lines
+        lines.append(f"{step.tier}: {said}; {_usd(step.cost)}{_calls(step.calls)}{why}")
+    return [*lines, *(f"note: {note.rule.replace('_', ' ')} at {note.tier}, {note.direction.replace('_', ' ')}: {note.detail}" for note in trace.notes)]
+
+
+def _calls(calls: Sequence[Call]) -> str:
+    """Return what judges, samples and routers were asked beside a tier and what each cost."""
+    return "".join(f"; {call.purpose} {call.model} {_usd(call.cost)}" for call in calls)
 
 
 def _verdict(trace: Trace[RoutingDecision]) -> str:
@@ -58,7 +63,7 @@ def _verdict(trace: Trace[RoutingDecision]) -> str:
 
 
 def _source(trace: Trace[Any]) -> str:
-    return ", ".join(sorted({step.reply.source for step in trace.steps if step.reply})) or "none"
+    return ", ".join(sorted({part.reply.source for part in (*trace.steps, *trace.calls) if part.reply})) or "none"
 
 
 def _usd(cost: Cost) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workshop_lib.cascade import ConfidenceGate, Policy, StakesGate, single
@@ -49,6 +49,7 @@ def answering(script: dict[tuple[str, str], Any]) -> Callable[[str, Request], Re
 
 
 @settings(max_examples=100, deadline=None)
+@example(first=["no idea"] * 6, later=[("server", "no idea"), ("no idea", "no idea"), ("no idea", "server"), ("blocked", "no idea"), ("throttled", "no idea"), ("server", "server")])
 @given(first=st.lists(SAID, min_size=6, max_size=6), later=st.lists(st.tuples(SAID, SAID), min_size=6, max_size=6))
 def test_composed_equals_walked_over_three_tiers(first: list[Any], later: list[tuple[Any, Any]]) -> None:
     """Without it arms composed offline and live cascades would be two things, above all where a tier fails, is blocked or invalid."""

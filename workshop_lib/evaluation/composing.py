@@ -110,12 +110,14 @@ def kept_and_raised(cheap: pd.DataFrame, strong: pd.DataFrame, answered: Mask | 
         raised[name] = strong[name].where(~failed, kept[name])
     raised["outcome"] = strong["outcome"].where(~(failed & (kept["outcome"] == "answered")), "answered")
     raised["confidence"], raised["first_error"] = kept["confidence"], kept["first_error"]
-    raised["cost_usd"] = kept["cost_usd"] + strong["cost_usd"]
+    for name in ("calls", "cost_usd", "latency_ms"):
+        if name in strong:
+            raised[name] = kept[name] + strong[name]
     raised["cost_complete"] = kept["cost_complete"] & strong["cost_complete"]
-    raised["latency_ms"] = kept["latency_ms"] + strong["latency_ms"]
     both = kept["source"] + ", " + strong["source"]
     raised["source"] = kept["source"].where((kept["source"] == strong["source"]) | (strong["source"] == ""), both.str.removeprefix(", "))
-    none_valid = (kept["outcome"] == "invalid") & (strong["outcome"] == "invalid")
+    all_replied = ~strong["escalated"].astype(bool) | strong["review_required"]  # of several tiers without an answer: the flag says that none failed
+    none_valid = (kept["outcome"] == "invalid") & (strong["outcome"] == "invalid") & all_replied
     flagged = strong["review_required"] & (strong["outcome"] != "invalid")  # without a valid answer only the walk as a whole can raise the flag
     raised["review_required"] = kept["review_required"] | flagged | none_valid
     down = kept["first_error"].map(_goes_on).to_numpy(dtype=bool)

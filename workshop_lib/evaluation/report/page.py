@@ -33,7 +33,8 @@ _HEADS: Mapping[str, str] = {
     "low": "low 95 %", "high": "high 95 %", "cost_usd": "cost, USD", "cost_per_1000": "USD per 1,000", "p50_ms": "p50, ms", "p95_ms": "p95, ms",
     "escalation_rate": "escalated", "human_recall": "people's flags kept", "only_arm": "only arm right", "only_other": "only other right",
     "gap_recovered": "gap recovered", "cost_complete": "cost complete", "item_id": "ticket", "kept_because": "why it was kept", "avg_latency_ms": "mean, ms",
-    "category_right": "category right", "joint_right": "joint right",
+    "category_right": "category right", "joint_right": "joint right", "p_holm": "p, Holm", "gain_a_dollar": "gain a dollar",
+    "kept_in_danger": "kept in danger", "judge_says": "judge says", "people_say": "people say",
 }  # fmt: skip
 _LONG, _LONG_HEAD, _MANY = 40, 26, 9  # letters in a cell and in a row's head, and columns, beyond which a printed page needs them to wrap or shrink
 
