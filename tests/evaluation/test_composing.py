@@ -48,7 +48,7 @@ def answering(script: dict[tuple[str, str], Any]) -> Callable[[str, Request], Re
     return ask
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @example(first=["no idea"] * 6, later=[("server", "no idea"), ("no idea", "no idea"), ("no idea", "server"), ("blocked", "no idea"), ("throttled", "no idea"), ("server", "server")])
 @given(first=st.lists(SAID, min_size=6, max_size=6), later=st.lists(st.tuples(SAID, SAID), min_size=6, max_size=6))
 def test_composed_equals_walked_over_three_tiers(first: list[Any], later: list[tuple[Any, Any]]) -> None:
@@ -63,7 +63,13 @@ def test_composed_equals_walked_over_three_tiers(first: list[Any], later: list[t
     singles = [frame(run_arm(TRIAGE, items, single(tier), ask, concurrency=1), TICKETS) for tier in TIERS]
     masks = [[len(trace.steps) > tier + 1 for trace in traces] for tier in range(2)]
     offline = staged(singles, masks)
-    pd.testing.assert_frame_equal(offline.drop(columns="escalated_because"), walked.drop(columns="escalated_because"), check_dtype=False)
+    pd.testing.assert_frame_equal(_plain(offline), _plain(walked))
+
+
+def _plain(arm: pd.DataFrame) -> pd.DataFrame:
+    """Return an arm without its reasons, which are given in other words, and with one kind of missing value."""
+    values = arm.drop(columns="escalated_because").astype(object)
+    return values.where(values.notna(), None)
 
 
 def test_masks_must_fit_the_tiers() -> None:
