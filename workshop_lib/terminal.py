@@ -1,5 +1,6 @@
 """A ticket from the terminal, told step by step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError

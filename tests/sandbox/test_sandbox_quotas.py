@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from workshop_lib import catalog
 from workshop_lib.sandbox.ask import Completion
 from workshop_lib.sandbox.faults import Failure
-from workshop_lib.sandbox.quotas import Admission, Quota, Quotas, burndown
+from workshop_lib.sandbox.quotas import Admission, Quota, Quotas
 
 NANO, SONNET = catalog.model("nano"), catalog.model("sonnet")
 Call = Callable[..., tuple[int, dict[str, str], Any]]
@@ -70,7 +70,7 @@ def test_max_tokens_are_reserved_at_the_start_and_given_back_at_the_end(clock: C
 
 def test_output_of_the_claude_4_family_counts_five_times(clock: Clock) -> None:
     """Without it the strong tier's quota would last five times too long."""
-    assert (burndown(SONNET), burndown(catalog.model("opus")), burndown(NANO)) == (5, 5, 1)
+    assert (SONNET.burndown, catalog.model("opus").burndown, NANO.burndown) == (5, 5, 1)
     quotas = Quotas(clock)
     quotas.add(Quota(model="sonnet", tpm=10_000))
     admitted(quotas.admit(SONNET, None, 1000, 1000)).settle([Completion("end_turn", 1000, 1000, 1, cache_read_tokens=9_000)])

@@ -1,6 +1,5 @@
 """Quotas as on the service: requests per minute, and tokens per minute that are reserved at the start and settled on what was used."""
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from workshop_lib.sandbox.faults import Failure
 
 MOST_OUTPUT = 65_536
 """Tokens reserved for the output of a request that names no limit: the maximum of a large model."""
-_CLAUDE_4 = re.compile(r"anthropic\.claude-(?:opus|sonnet|haiku)-4\b")
 _MINUTE_S = 60.0
 
 
@@ -91,7 +89,7 @@ class Quotas:
                 taken.append((bucket, amount))
                 if buckets is self._tokens:
                     held.append(bucket)
-        return Admission(tuple(held), reserved, burndown(model), self._clock)
+        return Admission(tuple(held), reserved, model.burndown, self._clock)
 
     def _keep(self, wanted: Callable[[Quota], bool]) -> None:
         self._quotas = [quota for quota in self._quotas if wanted(quota)]
@@ -113,14 +111,6 @@ class Admission:
         used = sum(one.input_tokens + one.cache_write_tokens + one.output_tokens * self.output_factor for one in done)
         for bucket in self.buckets:
             bucket.give(self.reserved - used, self.clock())
-
-
-def burndown(model: catalog.Model) -> int:
-    """Return how many tokens of quota one output token takes: 5 for the Claude 4 family, else 1 (AWS user guide, token burndown).
-
-    The guide names Claude Opus 4 and Sonnet 4; that 4.6 and 4.7 belong to them is an assumption.
-    """
-    return 5 if _CLAUDE_4.search(model.id) else 1
 
 
 def _throttled(what: str, wait_s: float, amount: float, limit: float) -> Failure:
