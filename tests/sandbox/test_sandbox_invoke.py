@@ -103,3 +103,13 @@ def test_headers_that_the_sandbox_does_not_act_on_are_refused(bedrock: Any, head
     """Without it a guardrail named in a header would be no guardrail."""
     with pytest.raises(bedrock.exceptions.ValidationException):
         bedrock.invoke_model(modelId=NANO, body=json.dumps({"messages": [{"role": "user", "content": "x"}]}), **header)
+
+
+def test_an_answer_names_the_sequence_that_ended_it(bedrock: Any) -> None:
+    """Without it a client with several stop sequences could not tell which of them ended the text."""
+    body = claude(messages=[{"role": "user", "content": "What is 3 + 4?"}])
+    whole = invoked(bedrock, SONNET, body)["content"][0]["text"]
+    late, early = whole[4:7], whole[1:4]
+    ended = invoked(bedrock, SONNET, {**body, "stop_sequences": ["never said", late, early]})
+    assert (ended["stop_reason"], ended["stop_sequence"]) == ("stop_sequence", early)
+    assert ended["content"][0]["text"] == whole[: whole.index(early)]

@@ -17,6 +17,7 @@ LARGEST_BODY = 4 * 1024 * 1024
 _DRAINED = 64 * 1024 * 1024
 _DRAIN_S = 10.0
 SOURCE_HEADER = "x-workshop-source"
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps would make one for every answer
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 Handler = Callable[[Scope, Receive], Awaitable[Reply | Streamed]]
@@ -120,7 +121,7 @@ def _report(scope: Scope, error: Exception) -> None:
 
 def encoded(body: Mapping[str, Any]) -> bytes:
     """Return a JSON body as it is sent."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return _JSON.encode(body).encode(errors="replace")
 
 
 def _pairs(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -69,13 +69,17 @@ def _text(ask: Ask, text: str, decisions: Sequence[logprobs.Decision]) -> Comple
     reason: StopReason = "end_turn"
     choices = () if ask.logprobs is None else logprobs.of_text(text, decisions, ask.logprobs, ask.digest)
     ends = [(text.find(stop), stop) for stop in ask.stop if stop and stop in text]
+    ended_by: str | None = None
     if ends:
-        text, reason = text[: min(ends)[0]], "stop_sequence"
+        at, ended_by = min(ends)
+        text, reason = text[:at], "stop_sequence"
     count = tokens.counted(text, ask.model)
     if ask.max_tokens is not None and count > ask.max_tokens:
         text, reason, count = tokens.cut(text, ask.model, ask.max_tokens), "max_tokens", ask.max_tokens
+        ended_by = None
     latency = modelled_ms(ask.model.latency, count, ask.digest)
-    return Completion(reason, tokens.input_tokens(ask), count, latency, text=text, tokens=logprobs.fitted(choices, text))
+    fitted = logprobs.fitted(choices, text)
+    return Completion(reason, tokens.input_tokens(ask), count, latency, text=text, tokens=fitted, stop_sequence=ended_by)
 
 
 def _call(ask: Ask, tool: ToolSpec, fields: Mapping[str, Any]) -> Completion:

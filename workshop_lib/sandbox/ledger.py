@@ -35,9 +35,17 @@ class Account:
 
     def add(self, more: "Account") -> None:
         """Add the sums of another account."""
-        for name, value in vars(more).items():
-            if name != "sources":
-                setattr(self, name, getattr(self, name) + value)
+        self.calls += more.calls
+        self.ok += more.ok
+        self.throttled += more.throttled
+        self.errors += more.errors
+        self.input_tokens += more.input_tokens
+        self.output_tokens += more.output_tokens
+        self.usd += more.usd
+        self.attempts += more.attempts
+        self.aborted += more.aborted
+        self.cache_read_tokens += more.cache_read_tokens
+        self.cache_write_tokens += more.cache_write_tokens
         for source, count in more.sources.items():
             self.sources[source] = self.sources.get(source, 0) + count
 

@@ -162,9 +162,12 @@ def _finite(text: str) -> float:
     return number
 
 
+_JSON = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)  # json.loads would make one for every request
+
+
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(body, parse_constant=_finite, parse_float=_finite)
+        found = _JSON.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

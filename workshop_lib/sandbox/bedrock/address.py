@@ -1,6 +1,7 @@
 """Who may call and which model an address names: authorization, the path of an operation, model ids, profiles and ARNs."""
 
 import re
+from functools import cache
 from urllib.parse import unquote
 
 from workshop_lib import catalog
@@ -99,16 +100,22 @@ def model_named(model_id: str) -> Model:
     wrong = shapes.problem_of("Converse", "modelId", model_id)
     if wrong:
         raise Refusal("ValidationException", wrong)
-    known = {model.id: model for model in catalog.models().values() if model.provider == "bedrock"}
+    known = _known()
     plain, kind = _named(model_id)
     bare = _GEOGRAPHY.sub("", plain)
-    model = {_GEOGRAPHY.sub("", model.id): model for model in known.values()}.get(bare)
+    model = known.get(bare)
     if model is None or kind not in _KINDS[bare == plain] or (bare != plain and not model.needs_inference_profile):
         raise Refusal(
             "ResourceNotFoundException",
-            f"Could not resolve the foundation model from the model identifier: {model_id}. The sandbox has: {', '.join(known)}.",
+            f"Could not resolve the foundation model from the model identifier: {model_id}. The sandbox has: {', '.join(one.id for one in known.values())}.",
         )
     return model
+
+
+@cache
+def _known() -> dict[str, Model]:
+    """Return the models of Bedrock by id without a geography."""
+    return {_GEOGRAPHY.sub("", model.id): model for model in catalog.models().values() if model.provider == "bedrock"}
 
 
 def _named(model_id: str) -> tuple[str, str]:

@@ -43,13 +43,6 @@ class ChatCompletion(Exchange):
         return refusal(failure, self.asks[0].model)
 
 
-def scope_of(body: Mapping[str, Any]) -> str | None:
-    """Return the `scope` of a request's metadata, if it has one."""
-    metadata = body.get("metadata")
-    scope = metadata.get("scope") if isinstance(metadata, dict) else None
-    return scope if isinstance(scope, str) else None
-
-
 def exchange(model: Model, raw: Mapping[str, Any], seed: int) -> ChatCompletion:
     """Return a chat completion request understood, or refuse it in OpenAI's shape."""
     body = bodies.read(raw)

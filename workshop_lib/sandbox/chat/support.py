@@ -1,6 +1,6 @@
 """What becomes of each member of a chat completion request: honoured, taken at the value that changes nothing, or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,6 +62,18 @@ FIELDS: Mapping[str, Support] = {
     "web_search_options": Support("refused", "nothing is searched"),
 }
 """Every member that the openai SDK can send, and how it is treated; a member that is not here is refused."""
+
+
+_SHOWN: Mapping[How, str] = {"honoured": "honoured", "taken": "taken", "neutral": "in part", "refused": "refused"}
+
+
+def markdown() -> Iterator[str]:
+    """Yield the lines of the table as Markdown."""
+    yield "| member | here | how |"
+    yield "|---|---|---|"
+    for name, support in FIELDS.items():
+        note = f"{support.note}; any other value is refused" if support.how == "neutral" else support.note
+        yield f"| `{name}` | {_SHOWN[support.how]} | {note} |"
 
 
 def check(raw: Mapping[str, Any]) -> dict[str, Any]:
