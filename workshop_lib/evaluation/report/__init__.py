@@ -80,7 +80,7 @@ def _answers(bakeoff: "Bakeoff", found: Sequence[Case]) -> list[str]:
     """Return the answer a cascade a paragraph, then what each paired comparison says in one line."""
     if not found:
         return [heading("The answer"), paragraph("No cascade was compared with the models it is made of, so there is nothing to answer; the arms stand below.")]
-    told = [f'<p class="answer"><strong>{escape(headline(case))}</strong> {escape(" ".join(answer(case)))} {badge(bakeoff.source)}</p>' for case in found]
+    told = [f'<p class="answer"><strong>{escape(headline(case))}</strong><br>{escape(" ".join(answer(case)))} {badge(bakeoff.source)}</p>' for case in found]
     known = dict(zip(bakeoff.summary["arm"], bakeoff.summary["cost_complete"], strict=True))
     lines = [_compared(row, bool(known.get(row["arm"]) and known.get(row["against"]))) for row in bakeoff.comparisons.to_dict("records")]
     told += _further(bakeoff, found)

@@ -96,7 +96,8 @@ def headline(case: Case) -> str:
         return f"{case.policy.name}: not measured."
     cheaper = "cheaper" if mine < theirs else "dearer" if mine > theirs else "as dear"
     cost = f"{cheaper} than {case.strong_name} alone" if cheaper != "as dear" else f"no cheaper than {case.strong_name} alone"
-    cost = cost if known else f"by what is known of the cost {cost}"
+    each = f"{1000 * mine / len(case.arm):,.2f} instead of {1000 * theirs / len(case.arm):,.2f} USD per 1,000 tickets"
+    cost = f"{cost} ({each})" if known else f"by what is known of the cost {cost}"
     pair = case.versus_strong
     margin = f"within {pair.margin:g}"
     good = {"shown": f"as accurate {margin}", "not shown": f"not shown to be as accurate {margin}", "excluded": f"not as accurate {margin}"}[reading(pair)]

@@ -211,7 +211,8 @@ def _paired(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _narrow(rows: pd.DataFrame) -> pd.DataFrame:
-    return _one_source(rows.drop(columns=_MONEY_COLUMNS))
+    spare = _MONEY_COLUMNS if rows["failed"].any() else [*_MONEY_COLUMNS, "failed"]
+    return _one_source(rows.drop(columns=spare))
 
 
 def _one_source(rows: pd.DataFrame) -> pd.DataFrame:
