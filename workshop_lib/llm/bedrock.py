@@ -19,6 +19,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
 from botocore.validate import ParamValidator
 
 from workshop_lib.catalog import Model
@@ -79,9 +80,10 @@ def client(settings: Settings, *, checked: bool = True) -> "BedrockRuntimeClient
 
 def _user_agent(settings: Settings) -> str:
     """Return boto3's name for itself, made once: botocore would put it together twice in every call, a sixth of its CPU."""
-    name = f"Boto3/{boto3.__version__} {botocore.session.Session().user_agent()}"
+    session = botocore.session.Session()
+    session.user_agent_name, session.user_agent_version = "Boto3", boto3.__version__
     app = os.environ.get("AWS_SDK_UA_APP_ID") if settings.backend == "live" else None
-    return f"{name} app/{app}" if app else name
+    return f"{session.user_agent()} app/{app}" if app else session.user_agent()
 
 
 def without_user_files() -> botocore.session.Session:
@@ -147,6 +149,8 @@ class Bedrock:
         try:
             self._check(arguments)
             return read(self._converse(arguments))
+        except ResponseParserError:  # a body that is JSON, but no Converse response
+            return read({})
         except (ClientError, BotoCoreError) as error:
             raise translate(error, model.id) from error
 
@@ -154,11 +158,12 @@ class Bedrock:
         return self._client.converse(**arguments)
 
     def _check(self, arguments: dict[str, Any]) -> None:
-        """Compare arguments with the service's model, as the client would, the first time that a model is asked in this way."""
-        kind = (arguments["modelId"], *arguments)
+        """Compare arguments with the service's model, as the client would, the first time that a model is asked with these settings."""
+        kind = (arguments["modelId"], str(arguments["inferenceConfig"]), *arguments)
         if kind in self._checked:
             return
         shape = self._client.meta.service_model.operation_model("Converse").input_shape
+        assert shape is not None  # Converse has one
         found = ParamValidator().validate(arguments, shape)
         if found.has_errors():
             raise ParamValidationError(report=found.generate_report())

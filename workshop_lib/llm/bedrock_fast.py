@@ -16,7 +16,7 @@ import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 
 from workshop_lib.llm.bedrock import Bedrock, without_user_files
-from workshop_lib.llm.lean_http import KEEPALIVE, Body, LeanSession
+from workshop_lib.llm.lean_http import KEEPALIVE, LeanSession, answered
 from workshop_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 _INVOCATION = "amz-sdk-invocation-id"
-_OF_ONE_CALL = frozenset({"authorization", "content-length", "x-amz-date", "x-amz-security-token"})
+_MADE_BY_SIGNING = frozenset({"authorization", "content-length", "x-amz-date", "x-amz-security-token"})
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class _Form:
     """What the requests for one model have in common, and who signs them how."""
 
     url: str
-    headers: Mapping[str, str]
+    signed_headers: Mapping[str, str]
+    later_headers: Mapping[str, str]  # which the client adds to a request that is signed
     signer: "RequestSigner"
     region: str
     signing_name: str
@@ -41,8 +42,10 @@ class _Form:
     def signed(self, arguments: Mapping[str, Any]) -> AWSPreparedRequest:
         """Return a request ready to leave, signed with the credentials as they are now."""
         body = json.dumps({name: value for name, value in arguments.items() if name != "modelId"}).encode()
-        request = AWSRequest("POST", self.url, {**self.headers, _INVOCATION: str(uuid.uuid4())}, body)
+        request = AWSRequest("POST", self.url, self.signed_headers, body)
         self.signer.get_auth_instance(self.signing_name, self.region, self.signature_version).add_auth(request)
+        for name, value in self.later_headers.items():
+            request.headers[name] = value if name != _INVOCATION else str(uuid.uuid4())
         return request.prepare()
 
 
@@ -54,7 +57,7 @@ class FastBedrock(Bedrock):
         self._session = _session(self._client, settings)
         self._forms: dict[str, _Form] = {}
         self._mine = threading.local()
-        events = self._client.meta.events
+        events: Any = self._client.meta.events  # typed as if no handler could answer
         events.register("before-sign.bedrock-runtime.Converse", self._on_sign)
         events.register("before-send.bedrock-runtime.Converse", self._on_send)
 
@@ -65,11 +68,11 @@ class FastBedrock(Bedrock):
 
     def _learn(self, arguments: dict[str, Any]) -> _Form:
         """Let the client prepare a request, and keep what it has in common with those to come."""
-        self._read_by_client(AWSResponse(self._client.meta.endpoint_url, 200, {}, Body(b"{}")), arguments)
+        self._read_by_client(answered(self._client.meta.endpoint_url, 200, {}, b"{}"), arguments)
         sent: AWSPreparedRequest = self._mine.sent
-        named = {name: value if isinstance(value, str) else value.decode() for name, value in sent.headers.items()}
-        headers = {name: value for name, value in named.items() if name.lower() not in _OF_ONE_CALL}
-        form = _Form(sent.url, headers, **self._mine.signing)
+        signed: Mapping[str, str] = self._mine.to_sign
+        later = {name: value for name, value in _texts(sent.headers).items() if name.lower() not in _MADE_BY_SIGNING and name not in signed}
+        form = _Form(sent.url, signed, later, **self._mine.signing)
         self._forms[arguments["modelId"]] = form
         return form
 
@@ -81,6 +84,7 @@ class FastBedrock(Bedrock):
     def _on_sign(
         self, request: AWSRequest, request_signer: "RequestSigner", region_name: str, signing_name: str, signature_version: str, **_: Any
     ) -> None:
+        self._mine.to_sign = _texts(request.headers)
         said = request.context.get("signing", {})  # by the rules of the endpoint, which go before the client's own
         self._mine.signing = {
             "signer": request_signer,
@@ -96,9 +100,13 @@ class FastBedrock(Bedrock):
         return response
 
 
+def _texts(headers: Any) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else value.decode() for name, value in headers.items()}
+
+
 def _session(client: "BedrockRuntimeClient", settings: Settings) -> LeanSession:
     """Return an HTTP session that connects as the client does: its timeouts, proxies, certificates and socket options."""
-    config = client.meta.config
+    config: Any = client.meta.config  # whose published types lack its options
     source = without_user_files() if settings.backend == "sandbox" else botocore.session.Session()
     proxies = config.proxies if config.proxies is not None else botocore.utils.get_environ_proxies(client.meta.endpoint_url)
     return LeanSession(
@@ -135,7 +143,7 @@ def _usual(response: AWSResponse) -> dict[str, Any] | None:
 
 def _usual_block(block: object) -> bool:
     match block:
-        case {"text": str()} | {"toolUse": {"input": dict()}}:
-            return len(block) == 1
+        case {"text": str(), **more} | {"toolUse": {"input": dict()}, **more}:
+            return not more
         case _:
             return False

@@ -4,10 +4,11 @@ import http.client
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError, SSLError
 from botocore.httpsession import URLLib3Session
 from urllib3.connectionpool import HTTPConnectionPool
@@ -27,15 +28,21 @@ class LeanSession(URLLib3Session):
     What goes over a proxy is left to botocore. The body of a response is read whole.
     """
 
+    _manager: Any  # botocore's, whose published types leave them out
+    _proxy_config: Any
+    _setup_ssl_cert: Any
+    _verify: Any
+
     def __init__(self, connect_timeout_s: float, read_timeout_s: float, connections: int, **settings: Any) -> None:
         options = [NODELAY, *settings.pop("socket_options", [])]
-        super().__init__(timeout=(connect_timeout_s, read_timeout_s), max_pool_connections=connections, socket_options=options, **settings)
+        timeouts: Any = (connect_timeout_s, read_timeout_s)
+        super().__init__(timeout=timeouts, max_pool_connections=connections, socket_options=options, **settings)
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._pools: dict[str, HTTPConnectionPool | None] = {}
 
-    def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        """Send one request and return its response; raise botocore's HTTP exceptions, as its own session does.
+    def send(self, request: Any) -> AWSResponse:
+        """Send one `AWSPreparedRequest` and return its response; raise botocore's HTTP exceptions, as its own session does.
 
         `request.context["read_timeout"]`, in seconds, goes before the session's.
         """
@@ -53,7 +60,7 @@ class LeanSession(URLLib3Session):
         self._setup_ssl_cert(pool, url, self._verify)
         return pool
 
-    def _exchange(self, pool: HTTPConnectionPool, request: AWSPreparedRequest) -> AWSResponse:
+    def _exchange(self, pool: HTTPConnectionPool, request: Any) -> AWSResponse:
         connection = pool._get_conn()
         reusable = False
         try:
@@ -64,7 +71,7 @@ class LeanSession(URLLib3Session):
             response.begin()
             body = _whole(response)
             reusable = not response.will_close
-            return AWSResponse(request.url, response.status, response.fields, Body(body))
+            return answered(request.url, response.status, response.fields, body)
         except NewConnectionError as error:
             raise EndpointConnectionError(endpoint_url=request.url, error=error) from error
         except PoolConnectTimeoutError as error:
@@ -88,18 +95,22 @@ class LeanSession(URLLib3Session):
         return found
 
 
-class Body:
-    """A body that was read already, as `AWSResponse` takes it."""
-
-    def __init__(self, whole: bytes) -> None:
-        self._whole = whole
+@dataclass(frozen=True)
+class _Body:
+    whole: bytes
 
     def stream(self) -> Iterator[bytes]:
-        """Yield it."""
-        yield self._whole
+        yield self.whole
 
 
-def _head(request: AWSPreparedRequest) -> bytes:
+def answered(url: str, status: int, headers: Mapping[str, str], body: bytes) -> AWSResponse:
+    """Return a response whose body was read already."""
+    make: Any = AWSResponse  # typed to take only the headers of another class
+    response: AWSResponse = make(url, status, headers, _Body(body))
+    return response
+
+
+def _head(request: Any) -> bytes:
     """Return a request's first line and headers as the standard library writes them; raise ValueError for a line break in one."""
     parts = urlsplit(request.url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -127,14 +138,14 @@ class _Response(http.client.HTTPResponse):
     """
 
     fields: dict[str, str]
+    _read_status: Any  # the standard library's, left out of its types
 
     def begin(self) -> None:
         """Read the status line and the headers; the framing of the body is then the standard library's to read."""
         self.status = 100
         while self.status == 100:
-            _, self.status, reason = self._read_status()
+            _, self.status, self.reason = self._read_status()
             self.fields = self._read_fields()
-        self.code, self.reason, self.version = self.status, reason.strip(), 11
         self.chunked = self.fields.get("transfer-encoding", "").lower() == "chunked"
         self.chunk_left = None
         length = self.fields.get("content-length", "")
