@@ -10,7 +10,7 @@ from workshop_lib.bulk import paced
 from workshop_lib.bulk.paced import CallLimitReached, Paced, Pacers
 from workshop_lib.bulk.pacing import Limit, Stopped
 from workshop_lib.llm import CallError, Request, Usage
-from workshop_lib.llm.types import RawReply
+from workshop_lib.llm.types import Guardrail, RawReply, Screened
 
 NANO, SONNET = catalog.model("nano"), catalog.model("sonnet")
 REQUEST = Request(prompt="x" * 300, max_tokens=300)
@@ -48,8 +48,8 @@ def test_a_refusal_slows_its_own_model_only_and_is_counted() -> None:
     with pytest.raises(CallError):
         provider.send(NANO, REQUEST)
     provider.send(SONNET, REQUEST)
-    assert pacers.pacer(NANO).per_second == 1.0
-    assert pacers.pacer(SONNET).per_second is None
+    assert pacers.pacer("nano").per_second == 1.0
+    assert pacers.pacer("sonnet").per_second is None
     assert (pacers.counts["nano"].sends, pacers.counts["nano"].throttled) == (1, 1)
     assert (pacers.counts["sonnet"].sends, pacers.counts["sonnet"].throttled) == (1, 0)
 
@@ -59,16 +59,16 @@ def test_a_refusal_slows_its_own_model_only_and_is_counted() -> None:
     [
         (NANO, Usage(100, 20, cache_read_tokens=999, cache_write_tokens=5), 125),
         (SONNET, Usage(100, 20), 200),
-        (NANO, None, paced._reserved(NANO, REQUEST)),
+        (NANO, None, paced._reserved(NANO, REQUEST, 0)),
     ],
 )
 def test_a_call_counts_for_what_it_used(model: catalog.Model, usage: Usage | None, used: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it quota would be counted without the burndown of Claude's output, or a lost usage be free."""
     pacers = Pacers()
     settled: list[tuple[float, float]] = []
-    monkeypatch.setattr(pacers.pacer(model), "settled", lambda reserved, spent: settled.append((reserved, spent)))
+    monkeypatch.setattr(pacers.pacer(model.key), "settled", lambda reserved, spent: settled.append((reserved, spent)))
     Paced(Scripted(replace(REPLY, usage=usage)), pacers).send(model, REQUEST)
-    assert settled == [(paced._reserved(model, REQUEST), used)]
+    assert settled == [(paced._reserved(model, REQUEST, 0), used)]
 
 
 def test_a_tier_has_no_more_calls_under_way_than_it_may() -> None:
@@ -106,3 +106,25 @@ def test_after_a_stop_nothing_is_sent() -> None:
     pacers.stop()
     with pytest.raises(Stopped):
         provider.send(NANO, REQUEST)
+
+
+def test_a_guardrail_is_paced_and_counted_on_its_own() -> None:
+    """Without it a throttled guardrail would slow the models, or its calls be hidden from the summary."""
+
+    class Guarding(Scripted):
+        def screen(self, guardrail: Guardrail, text: str, source: str) -> Screened:
+            return Screened(False, text, 1)
+
+    pacers = Pacers()
+    provider = Paced(Guarding(REPLY), pacers)
+    assert provider.screen(Guardrail("g", "1"), "text", "OUTPUT").text == "text"
+    assert pacers.snapshot()["guardrail"].sends == 1
+    with pytest.raises(TypeError, match="cannot ask a guardrail"):
+        Paced(Scripted(REPLY), pacers).screen(Guardrail("g", "1"), "text", "OUTPUT")
+
+
+def test_a_stop_ends_a_wait() -> None:
+    """Without it a run that is told to end would sleep on between retries."""
+    pacers = Pacers()
+    pacers.stop()
+    pacers.sleep(1000.0)

@@ -17,8 +17,10 @@ class Lines:
         """Return how many lines are in the set."""
         return self._count
 
-    def __contains__(self, line: int) -> bool:
+    def __contains__(self, line: object) -> bool:
         """Say whether a line is in the set."""
+        if not isinstance(line, int):
+            return False
         byte = line >> 3
         return byte < len(self._bits) and bool(self._bits[byte] & (1 << (line & 7)))
 

@@ -3,42 +3,61 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
 from workshop_lib.bulk.bitmap import Ids, key_of
 from workshop_lib.bulk.journal import NO_KEY, Journal
-from workshop_lib.bulk.ndjson import error_row, line, rows
-from workshop_lib.bulk.paced import CallLimitReached
-from workshop_lib.bulk.pacing import Stopped
-from workshop_lib.bulk.runner import Done, run
+from workshop_lib.bulk.outage import Outage
+from workshop_lib.bulk.runner import Done
 from workshop_lib.bulk.sources import Entry, Rejected
-from workshop_lib.cascade import Trace
-from workshop_lib.tasks import RoutingDecision, Ticket
+from workshop_lib.bulk.work import Engine, Met, Outcome, Piece, broken
 
-End = Literal["finished", "max_usd", "max_calls", "deadline", "interrupted"]
-Triage = Callable[[Ticket], Trace[RoutingDecision]]
+End = Literal["finished", "max_usd", "max_calls", "deadline", "interrupted", "outage"]
 
 
 @dataclass(frozen=True)
 class Guards:
-    """What a run may spend: known USD, and seconds. Calls in flight when a limit is reached still end, and are kept."""
+    """What a run may spend: known USD of the output over all its runs, and seconds of this one.
+
+    Tickets in work when a limit is reached still end, and are kept, so the last ones may pass it.
+    """
 
     max_usd: float | None = None
     deadline_s: float | None = None
 
 
 class Job:
-    """One run over one journal; `stop` may be called from another thread or a signal handler."""
+    """One run over one journal; `stop` may be called from another thread or a signal handler.
 
-    def __init__(self, journal: Journal, triage: Triage, guards: Guards | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    `end` says why it ended, `trouble` what was met last if that was an outage, `sources` who answered. `abandon` is called when an error ends
+    the run, so that what waits for its turn is not sent.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        engine: Engine,
+        guards: Guards | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        abandon: Callable[[], None] = lambda: None,
+    ) -> None:
         self.journal = journal
         self.end: End = "finished"
-        self._triage = triage
+        self.sources: frozenset[str] = frozenset()
+        self._engine = engine
         self._guards = guards or Guards()
         self._clock = clock
+        self._abandon = abandon
         self._stopping = threading.Event()
         self._begun = clock()
+        self._outage = Outage()
+
+    @property
+    def trouble(self) -> Met | None:
+        """Return the tier that served no more tickets, with its last failure; None if there was no outage."""
+        return self._outage.certain
 
     def stop(self, end: End = "interrupted") -> None:
         """Begin no further ticket; those in work end and are kept."""
@@ -46,16 +65,37 @@ class Job:
             self.end = end
             self._stopping.set()
 
-    def run(self, entries: Iterable[Entry], concurrency: int) -> Iterator[Entry]:
+    def run(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield each entry once its rows are in the journal; raise DataError if they cannot be written."""
-        for done in run(self._wanted(entries), self._work, concurrency=concurrency):
-            if isinstance(done.error, CallLimitReached):
-                self.stop("max_calls")
-            elif not isinstance(done.error, Stopped):
-                self._keep(done)
-                yield done.item.entry
+        with closing(self._engine(self._wanted(entries))) as results:
+            try:
+                for done in results:
+                    yield from self._taken(done)
+            except BaseException:
+                self._abandon()
+                raise
+        if not self._stopping.is_set():
+            yield from self._keep(self._outage.at_the_end())
+            self._look()
+        for outcome in self._outage.left():
+            self._spent(outcome)
 
-    def _wanted(self, entries: Iterable[Entry]) -> "Iterator[_Piece]":
+    def _taken(self, done: Done[Piece, Outcome]) -> Iterator[Entry]:
+        ticket = done.item.entry.ticket
+        outcome = done.result or broken(ticket.ticket_id if isinstance(ticket, Rejected) else ticket.id, done.error)
+        self.sources |= outcome.sources
+        if outcome.unfinished is not None:
+            self.stop("max_calls" if outcome.unfinished == "max_calls" else "interrupted")
+            self._spent(outcome)
+            return
+        yield from self._keep(self._outage.after(done.item, outcome))
+        self._look()
+
+    def _look(self) -> None:
+        if self._outage.certain is not None:
+            self.stop("outage")
+
+    def _wanted(self, entries: Iterable[Entry]) -> Iterator[Piece]:
         """Yield what is still to be done; a second ticket of the same id is told as an error, and not asked about."""
         for entry in entries:
             self._guard()
@@ -70,44 +110,29 @@ class Job:
         if self._guards.deadline_s is not None and self._clock() - self._begun >= self._guards.deadline_s:
             self.stop("deadline")
 
-    def _work(self, piece: "_Piece") -> Trace[RoutingDecision] | None:
-        return None if isinstance(piece.entry.ticket, Rejected) else self._triage(piece.entry.ticket)
+    def _keep(self, ready: list[tuple[Piece, Outcome]]) -> Iterator[Entry]:
+        for piece, outcome in ready:
+            self.journal.add(
+                piece.entry.number,
+                outcome.rows,
+                outcome.usd,
+                key=piece.key,
+                failed=outcome.failed,
+                escalated=outcome.escalated,
+                cost_complete=outcome.cost_complete,
+            )
+            yield piece.entry
 
-    def _keep(self, done: "Done[_Piece, Trace[RoutingDecision] | None]") -> None:
-        entry, trace = done.item.entry, done.result
-        if isinstance(entry.ticket, Rejected):
-            self.journal.add(entry.number, _rejected(entry, entry.ticket), 0.0, failed=True)
-            return
-        written = rows(Done(entry.ticket, trace, done.error))
-        cost = trace.cost if trace is not None else None
-        self.journal.add(
-            entry.number,
-            "".join(map(line, written)).encode(),
-            cost.usd if cost is not None else 0.0,
-            key=done.item.key,
-            failed=any("error" in row for row in written),
-            escalated=trace is not None and trace.escalated,
-            cost_complete=cost is not None and cost.complete,
-        )
+    def _spent(self, outcome: Outcome) -> None:
+        if outcome.usd or not outcome.cost_complete:
+            self.journal.spent(outcome.usd, cost_complete=outcome.cost_complete)
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """An entry on its way through the workers, with the key of its id."""
-
-    entry: Entry
-    key: bytes
-
-
-def _piece(entry: Entry, seen: Ids) -> _Piece:
+def _piece(entry: Entry, seen: Ids) -> Piece:
     if isinstance(entry.ticket, Rejected):
-        return _Piece(entry, NO_KEY)
+        return Piece(entry, NO_KEY)
     key = key_of(entry.ticket.id)
     if seen.add(key):
-        return _Piece(entry, key)
+        return Piece(entry, key)
     # Without a key in the journal: else, gone on with, it would make a duplicate of the first one.
-    return _Piece(Entry(entry.number, entry.where, Rejected(entry.ticket.id, "an earlier ticket has the same id")), NO_KEY)
-
-
-def _rejected(entry: Entry, rejected: Rejected) -> bytes:
-    return line({**error_row(rejected.ticket_id, "invalid_input", f"{entry.where}: {rejected.reason}"), "line": entry.number + 1}).encode()
+    return Piece(Entry(entry.number, entry.where, Rejected(entry.ticket.id, "an earlier ticket has the same id")), NO_KEY)

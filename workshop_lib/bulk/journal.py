@@ -25,14 +25,15 @@ FORMAT = "cascade-workshop journal 1"
 SYNC_S = 0.1
 NO_KEY = bytes(KEY)
 _RECORD = struct.Struct(f"<Q{KEY}sQdIB")  # input line, key of its id (zeros: none), end of its rows in OUT, USD, CRC-32 of the rows, flags
-_FAILED, _ESCALATED, _COST_INCOMPLETE = 1, 2, 4
+_FAILED, _ESCALATED, _COST_INCOMPLETE, _CLOSED = 1, 2, 4, 8
 _SYNCED = 0xFFFF_FFFF_FFFF_FFFF  # in the place of a line: everything before this record was on disk
+_SPENT = 0xFFFF_FFFF_FFFF_FFFE  # in the place of a line: money that went into tickets which are not finished
 _CHUNK = 4096 * _RECORD.size
 
 
 @dataclass
 class Totals:
-    """What the finished tickets of an output come to; `usd` is a lower bound unless `cost_complete`."""
+    """What the finished tickets of an output come to, and USD also of those begun in vain; a lower bound unless `cost_complete`."""
 
     tickets: int = 0
     failed: int = 0
@@ -57,6 +58,7 @@ class _State:
     ids: Ids = field(default_factory=Ids)
     totals: Totals = field(default_factory=Totals)
     end: int = 0
+    closed: bool = False
 
 
 class Journal:
@@ -84,10 +86,7 @@ class Journal:
             self._rows.write(rows)
             self._rows.flush()
             self._end += len(rows)
-            flags = _FAILED * failed | _ESCALATED * escalated | _COST_INCOMPLETE * (not cost_complete)
-            self._records.write(_RECORD.pack(line, key, self._end, usd, zlib.crc32(rows), flags))
-            self._records.flush()
-            self._unsynced = True
+            self._record(line, key, usd, rows, _FAILED * failed | _ESCALATED * escalated | _COST_INCOMPLETE * (not cost_complete))
             if time.monotonic() - self._synced_at >= SYNC_S:
                 self.sync()
         except OSError as error:
@@ -95,7 +94,21 @@ class Journal:
         self.finished.add(line)
         self.totals.add(usd, failed=failed, escalated=escalated, cost_complete=cost_complete)
 
-    def sync(self) -> None:
+    def spent(self, usd: float, *, cost_complete: bool = True) -> None:
+        """Count money that went into tickets which are left for a later run."""
+        try:
+            self._record(_SPENT, NO_KEY, usd, b"", _COST_INCOMPLETE * (not cost_complete))
+        except OSError as error:
+            raise _unwritable(self.out, error) from error
+        self.totals.usd += usd
+        self.totals.cost_complete = self.totals.cost_complete and cost_complete
+
+    def _record(self, line: int, key: bytes, usd: float, rows: bytes, flags: int) -> None:
+        self._records.write(_RECORD.pack(line, key, self._end, usd, zlib.crc32(rows), flags))
+        self._records.flush()
+        self._unsynced = True
+
+    def sync(self, *, last: bool = False) -> None:
         """Wait until everything written is on disk; raise DataError if the output was taken away meanwhile."""
         if not self._unsynced:
             return
@@ -106,16 +119,19 @@ class Journal:
         if there is None or there.st_ino != os.fstat(self._rows.fileno()).st_ino:
             raise DataError(f"{self.out} was deleted or replaced while the run was writing it. Run the command again with --restart.")
         os.fsync(self._rows.fileno())
-        self._records.write(_RECORD.pack(_SYNCED, NO_KEY, self._end, 0.0, 0, 0))
-        self._records.flush()
+        self._record(_SYNCED, NO_KEY, 0.0, b"", _CLOSED * last)
         os.fsync(self._records.fileno())
         self._synced_at = time.monotonic()
         self._unsynced = False
 
-    def close(self) -> None:
-        """Sync and let go of the files; the journal stays, so that a later run knows what is finished."""
+    def close(self, *, nothing_in_work: bool = True) -> None:
+        """Sync and let go of the files; the journal stays, so that a later run knows what is finished.
+
+        Tickets that were in work may have been charged: the cost of an output that was not closed with `nothing_in_work` is a lower bound.
+        """
         try:
-            self.sync()
+            self._unsynced = True
+            self.sync(last=nothing_in_work)
         except OSError as error:
             raise _unwritable(self.out, error) from error
         finally:
@@ -162,7 +178,10 @@ def _resumed(out: Path, sidecar: Path, records: IO[bytes], identity: Mapping[str
     state = _replay(records, rows)
     rows.truncate(state.end)
     rows.seek(state.end)
-    return Journal(out, rows, records, state)
+    journal = Journal(out, rows, records, state)
+    if not state.closed:  # tickets were in work when that run was killed, and what they cost is not known
+        journal.spent(0.0, cost_complete=False)
+    return journal
 
 
 def _replay(records: IO[bytes], rows: IO[bytes]) -> _State:
@@ -173,7 +192,10 @@ def _replay(records: IO[bytes], rows: IO[bytes]) -> _State:
     state, kept = _State(), begin
     records.seek(begin)
     for place, (line, key, end, usd, checksum, flags) in _records(records, begin):
-        if line != _SYNCED:
+        if line == _SPENT:
+            state.totals.usd += usd
+            state.totals.cost_complete = state.totals.cost_complete and not flags & _COST_INCOMPLETE
+        elif line != _SYNCED:
             if end > size or (place >= doubtful and zlib.crc32(_slice(rows, state.end, end)) != checksum):
                 break
             if state.finished.add(line):
@@ -181,6 +203,7 @@ def _replay(records: IO[bytes], rows: IO[bytes]) -> _State:
             if key != NO_KEY:
                 state.ids.add(key)
             state.end = end
+        state.closed = bool(flags & _CLOSED)
         kept = place + _RECORD.size
     records.seek(kept)
     records.truncate(kept)

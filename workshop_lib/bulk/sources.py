@@ -4,13 +4,16 @@ import codecs
 import csv
 import io
 import json
+import os
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import ValidationError
 
+from workshop_lib.bulk.bitmap import Ids, key_of
 from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.tasks import Ticket
 
@@ -44,21 +47,51 @@ def read(path: Path, skip: Container[int] = ()) -> Iterator[Entry]:
     Entries whose numbers are in `skip` are passed over, lines of JSON without being parsed.
     Raises DataError, one line, for a file that cannot be read at all: missing, empty, UTF-16, a CSV without the columns.
     """
-    suffix = path.suffix.lower()
     try:
-        if suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             yield from _others(_parquet(path), skip)
             return
         with path.open("rb") as file:
-            first = _first(path, file)
-            if suffix in {".csv", ".tsv"}:
-                yield from _others(_csv(path, file), skip)
-            elif first == b"[":
-                yield from _others(_array(file), skip)
-            else:
-                yield from _lines(file, skip)
+            yield from _opened(path, file, skip)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
+
+
+def sample(path: Path, most: int = 2000) -> tuple[list[Ticket], int]:
+    """Return the tickets among the first `most` entries of a file, and about how many entries it holds, exactly if no more than those.
+
+    Raises DataError as `read` does.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            found = list(islice(_parquet(path), most))
+            return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], _parquet_rows(path)
+        with path.open("rb") as file:
+            found = list(islice(_opened(path, file, ()), most))
+            size = os.fstat(file.fileno()).st_size
+            count = len(found) if len(found) < most else round(most * size / file.tell())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
+    return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], count
+
+
+def check(path: Path) -> None:
+    """Read a whole file and raise DataError for the first entry that is no ticket, or has the id of an earlier one, and say how many there are."""
+    seen, wrong, first = Ids(), 0, ""
+    for entry in read(path):
+        reason = entry.ticket.reason if isinstance(entry.ticket, Rejected) else None if seen.add(key_of(entry.ticket.id)) else "an earlier ticket has the same id"
+        if reason is not None:
+            wrong += 1
+            first = first or f"{path} {entry.where}: {reason}"
+    if wrong:
+        raise DataError(f"{first}; {wrong} of its entries cannot be used. Correct the file, or leave --strict out to have them told as error rows.")
+
+
+def _opened(path: Path, file: IO[bytes], skip: Container[int]) -> Iterator[Entry]:
+    first = _first(path, file)
+    if path.suffix.lower() in {".csv", ".tsv"}:
+        return _others(_csv(path, file), skip)
+    return _others(_array(file), skip) if first == b"[" else _lines(file, skip)
 
 
 def entries(tickets: Iterable[Ticket]) -> Iterator[Entry]:
@@ -179,6 +212,13 @@ def _from_row(names: list[str], row: list[str]) -> Ticket | Rejected:
     if any("\udc80" <= letter <= "\udcff" for cell in row for letter in cell):
         return Rejected("", "not UTF-8")
     return ticket_of(dict(zip(names, row, strict=False)))
+
+
+def _parquet_rows(path: Path) -> int:
+    import pyarrow.parquet  # which _parquet has found
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _parquet(path: Path) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from workshop_lib import catalog
+from workshop_lib.llm.gateway import Gateway
 from workshop_lib.llm.types import Ask, Cost, Guardrail, Reply, Request, Screened, Usage
 
 Screen = Callable[[Guardrail, str, Literal["INPUT", "OUTPUT"]], Screened]
@@ -56,6 +57,14 @@ class Guarded:
         with self._lock:
             self.units += screened.units
         return screened
+
+
+def guarded(gateway: Gateway) -> Ask:
+    """Return a gateway under the guardrail of its settings, or as it is if they name none."""
+    settings = gateway.settings
+    if settings.guardrail_id is None or settings.guardrail_version is None:
+        return gateway
+    return Guarded(gateway, Guardrail(settings.guardrail_id, settings.guardrail_version), gateway.screen)
 
 
 def _free_text(arguments: Mapping[str, Any], request: Request) -> list[str]:
