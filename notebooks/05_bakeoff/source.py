@@ -651,7 +651,7 @@ for source, rows in verdicts.groupby("source", sort=False):
 # Your finance department does not read notebooks. One call writes the whole comparison as a page that needs no network and prints well:
 
 # %% id="ship-report"
-page = report_html(bake, recorded, published_tables(), margin=MAX_LOSS, seed=SEED)
+page = report_html(bake, recorded, published_tables(), margin=MAX_LOSS)
 report_file = Path(scratch.name) / "report.html"
 report_file.write_text(page, encoding="utf-8")
 first, *others = cases(bake, MAX_LOSS, SEED)
