@@ -63,7 +63,8 @@ def _verdict(trace: Trace[RoutingDecision]) -> str:
 
 
 def _source(trace: Trace[Any]) -> str:
-    return ", ".join(sorted({part.reply.source for part in (*trace.steps, *trace.calls) if part.reply})) or "none"
+    replies = [*(step.reply for step in trace.steps), *(call.reply for call in trace.calls)]
+    return ", ".join(sorted({reply.source for reply in replies if reply})) or "none"
 
 
 def _usd(cost: Cost) -> str:
