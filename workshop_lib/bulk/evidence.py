@@ -10,7 +10,8 @@ _APART = 1.5
 _MOST = 0.5
 _SIGMAS = 3.0
 _LOOKS_APART_S = 0.25
-_EXPIRES_S = 60.0
+_FIRST_S = 60.0
+_LONGEST_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,17 @@ class Evidence:
 
     A limit L accepts L a second whatever the rate above it. A service that refuses a share of all calls, because others use its capacity,
     accepts in proportion to the rate. So sends at two rates tell one from the other: the rate mattered if the answers, a second, changed by
-    less than the square root of what the rate changed by. If it did not, that share of refusals is `tolerated` for a minute and no longer cuts
-    the rate, which may grow quickly, until there are clearly more of them or growing brings no more answers.
+    less than the square root of what the rate changed by. If it did not, that share of refusals is `tolerated` for a minute, then twice as
+    long each time it is found again, and no longer cuts the rate, which may grow quickly, until there are clearly more of them or growing
+    brings no more answers.
     """
 
     def __init__(self) -> None:
         self.tolerated: float | None = None
         self.growing = False
         self._outcomes: deque[tuple[float, bool]] = deque(maxlen=_KEPT)
-        self._since = self._looked = 0.0
+        self._until = self._looked = 0.0
+        self._lasts = _FIRST_S
 
     def add(self, rate: float | None, *, refused: bool) -> None:
         """Take the outcome of a send; those that left without a rate tell nothing."""
@@ -69,7 +72,8 @@ class Evidence:
         share = (fast.number * fast.refused + slow.number * slow.refused) / (fast.number + slow.number)
         if share > _MOST:
             return None
-        self.tolerated, self.growing, self._since = share, True, now
+        self.tolerated, self.growing, self._until = share, True, now + self._lasts
+        self._lasts = min(_LONGEST_S, 2 * self._lasts)
         self._outcomes.clear()
         return fast.rate
 
@@ -77,7 +81,10 @@ class Evidence:
         """Return the rate to go on with while no more is refused than is tolerated; else forget all of it."""
         refused = sum(refused for _, refused in self._outcomes)
         expected = tolerated * max(len(self._outcomes), _ENOUGH)
-        if now - self._since <= _EXPIRES_S and refused <= expected + _SIGMAS * sqrt(expected):
+        clearly_more = refused > expected + _SIGMAS * sqrt(expected)
+        if clearly_more:
+            self._lasts = _FIRST_S
+        if now <= self._until and not clearly_more:
             fast, slow = self._split()
             if min(fast.number, slow.number) < _ENOUGH or fast.accepted > slow.accepted * sqrt(fast.rate / slow.rate):
                 return self._outcomes[-1][0] if self._outcomes else None
