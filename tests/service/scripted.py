@@ -59,12 +59,16 @@ import sys
 from scripted import SETTINGS, Scripted
 from workshop_lib.cascade import documented
 from workshop_lib.service import create_app, library_route, serve
-serve(create_app(library_route(documented()), Scripted(hold=True), SETTINGS), 0, grace_s=1)
+class Telling(Scripted):
+    def __call__(self, model, request):
+        print("asked", flush=True)
+        return super().__call__(model, request)
+serve(create_app(library_route(documented()), Telling(hold=True), SETTINGS), 0, grace_s=1)
 """
 
 
 def stuck_service() -> tuple[subprocess.Popen[str], str]:
-    """Start a service in a process of its own whose model never answers; return it and its address."""
+    """Start a service in a process of its own whose model prints "asked" and never answers; return it and its address."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
     started = subprocess.Popen(
         [sys.executable, "-u", "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}

@@ -77,6 +77,8 @@ def test_a_call_that_hangs_does_not_keep_it_alive(number: int) -> None:
     try:
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client, client.stream("POST", "/api/triage/cascade", json=TICKET) as response:
             next(response.iter_lines())
+            assert running.stdout is not None
+            assert running.stdout.readline() == "asked\n"
             running.send_signal(number)
             _, logged = running.communicate(timeout=15)  # the call itself hangs for 30 seconds
         assert running.returncode == 0
