@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     guardrail_id: str | None = Field(default=None, validation_alias="BEDROCK_GUARDRAIL_ID")
     guardrail_version: str | None = Field(default=None, validation_alias="BEDROCK_GUARDRAIL_VERSION")
     max_connections: int = Field(default=64, ge=1, le=4096, description="HTTP pool size; at least the number of workers")
+    fast_client: bool = Field(default=False, description="calls by the lean path: the same requests as the SDKs make, with less CPU")
     connect_timeout_s: float = Field(default=5, gt=0)
     read_timeout_s: float = Field(default=120, gt=0, description="above the slowest tier's p99.9: a retry after it pays twice")
     max_retries: int = Field(default=3, ge=0, le=3)

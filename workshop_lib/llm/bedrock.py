@@ -19,6 +19,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
+from botocore.validate import ParamValidator
 
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
@@ -47,23 +49,26 @@ _CODES: dict[str, Kind] = {
 NO_LOGPROBS = "Converse has no field for log-probabilities; ask a model behind an OpenAI-compatible endpoint (NIM), or use another gate."
 
 
-def client(settings: Settings) -> "BedrockRuntimeClient":
+def client(settings: Settings, *, checked: bool = True) -> "BedrockRuntimeClient":
     """Return a plain boto3 bedrock-runtime client: SDK retries off, pool as wide as the workers, region explicit.
 
     In the sandbox it uses dummy credentials, SigV4 (a bearer token is refused on plain http), no profile, no proxy and no
-    instance metadata. Live it uses the default credential chain; raises SettingsError if that finds nothing.
+    instance metadata. Live it uses the default credential chain; raises SettingsError if that finds nothing. Unless `checked`, it does not
+    compare the arguments of every call with the service's model, a tenth of a call's CPU.
     """
     config = Config(
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=settings.max_connections,
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
+        parameter_validation=checked,
+        user_agent=_user_agent(settings),
     )
     if settings.backend == "live":
         return _live_client(settings, config)
     if settings.bedrock_endpoint is None:
         raise SettingsError("The sandbox is not running for this process. Start it with `workshop sandbox`, or open it with workshop_lib.backend.open_backend().")
-    return boto3.Session(botocore_session=_without_user_files()).client(
+    return boto3.Session(botocore_session=without_user_files()).client(
         "bedrock-runtime",
         region_name=settings.region,
         endpoint_url=settings.bedrock_endpoint,
@@ -73,7 +78,15 @@ def client(settings: Settings) -> "BedrockRuntimeClient":
     )
 
 
-def _without_user_files() -> botocore.session.Session:
+def _user_agent(settings: Settings) -> str:
+    """Return boto3's name for itself, made once: botocore would put it together twice in every call, a sixth of its CPU."""
+    session = botocore.session.Session()
+    session.user_agent_name, session.user_agent_version = "Boto3", boto3.__version__
+    app = os.environ.get("AWS_SDK_UA_APP_ID") if settings.backend == "live" else None
+    return f"{session.user_agent()} app/{app}" if app else session.user_agent()
+
+
+def without_user_files() -> botocore.session.Session:
     """Return a session that reads neither AWS_PROFILE, which may name a missing profile, nor the user's AWS files, which may be broken."""
     ignored = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
     return botocore.session.Session({name: (None, [], value, None) for name, value in ignored.items()})
@@ -125,17 +138,36 @@ class Bedrock:
     """The provider for models on Amazon Bedrock."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = client(settings)
+        self._client = client(settings, checked=False)
+        self._checked: set[tuple[str, ...]] = set()
 
     def send(self, model: Model, request: Request) -> RawReply:
         """Make one Converse call; log-probabilities, which Converse has no field for, are refused before it."""
         if request.logprobs:
             raise CallError("validation", model.id, NO_LOGPROBS)
+        arguments = converse_arguments(model, request)
         try:
-            response = self._client.converse(**converse_arguments(model, request))
+            self._check(arguments)
+            return read(self._converse(arguments))
+        except ResponseParserError:  # a body that is JSON, but no Converse response
+            return read({})
         except (ClientError, BotoCoreError) as error:
             raise translate(error, model.id) from error
-        return read(response)
+
+    def _converse(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        return self._client.converse(**arguments)
+
+    def _check(self, arguments: dict[str, Any]) -> None:
+        """Compare arguments with the service's model, as the client would, the first time that a model is asked with these settings."""
+        kind = (arguments["modelId"], str(arguments["inferenceConfig"]), *arguments)
+        if kind in self._checked:
+            return
+        shape = self._client.meta.service_model.operation_model("Converse").input_shape
+        assert shape is not None  # Converse has one
+        found = ParamValidator().validate(arguments, shape)
+        if found.has_errors():
+            raise ParamValidationError(report=found.generate_report())
+        self._checked.add(kind)
 
     def screen(self, guardrail: Guardrail, text: str, source: Literal["INPUT", "OUTPUT"]) -> Screened:
         """Make one ApplyGuardrail call on a text; raise CallError, naming the guardrail, if it fails."""

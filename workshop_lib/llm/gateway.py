@@ -13,12 +13,20 @@ from workshop_lib.settings import Settings
 
 
 def _bedrock(settings: Settings) -> Provider:
+    if settings.fast_client:
+        from workshop_lib.llm.bedrock_fast import FastBedrock
+
+        return FastBedrock(settings)
     from workshop_lib.llm.bedrock import Bedrock  # its SDK is loaded by who calls it, as openai's is
 
     return Bedrock(settings)
 
 
 def _openai_chat(settings: Settings) -> Provider:
+    if settings.fast_client:
+        from workshop_lib.llm.openai_fast import FastOpenAIChat
+
+        return FastOpenAIChat(settings)
     from workshop_lib.llm.openai_chat import OpenAIChat  # 16 MiB of SDK that Bedrock calls do without
 
     return OpenAIChat(settings)
@@ -36,10 +44,20 @@ def price(model: catalog.Model, usage: Usage | None) -> Cost:
 
 
 class Gateway:
-    """Callable as `gateway(model, request) -> Reply`; providers are connected when first needed. Safe to share between threads."""
+    """Callable as `gateway(model, request) -> Reply`; providers are connected when first needed. Safe to share between threads.
 
-    def __init__(self, settings: Settings, policy: retry.RetryPolicy | None = None, providers: Mapping[str, Provider] | None = None) -> None:
-        self.settings = settings
+    `fast` says whether calls go by the lean path, which makes the SDKs' requests with less CPU; the settings say it if it does not.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: retry.RetryPolicy | None = None,
+        providers: Mapping[str, Provider] | None = None,
+        *,
+        fast: bool | None = None,
+    ) -> None:
+        self.settings = settings if fast is None else settings.model_copy(update={"fast_client": fast})
         self.policy = policy or retry.RetryPolicy(settings.max_retries, settings.retry_base_s, settings.retry_cap_s)
         self._providers: dict[str, Provider] = dict(providers or {})
         self._lock = threading.Lock()

@@ -61,13 +61,17 @@ class OpenAIChat:
         """Make one chat completion call; a guardrail cannot be attached here and is refused."""
         if request.guardrail is not None:
             raise CallError("validation", model.id, "guardrails are a Bedrock feature.")
-        timeout = openai.not_given if request.timeout_s is None else self._no_longer_than(request.timeout_s)
+        timeout = None if request.timeout_s is None else self._no_longer_than(request.timeout_s)
         try:
-            raw = self._client.chat.completions.with_raw_response.create(**chat_arguments(model, request), timeout=timeout)
+            text, headers = self._create(chat_arguments(model, request), timeout)
         except openai.APIError as error:
             raise translate(error, model.id) from error
-        reported = header_number(raw.headers.get(LATENCY_HEADER))
-        return replace(read(_json(raw.text), reported), source=source(raw.headers))
+        return replace(read(_json(text), header_number(headers.get(LATENCY_HEADER))), source=source(headers))
+
+    def _create(self, arguments: dict[str, Any], timeout: openai.Timeout | None) -> tuple[str, Mapping[str, str]]:
+        """Make the call and return the body and the headers of the response."""
+        raw = self._client.chat.completions.with_raw_response.create(**arguments, timeout=openai.not_given if timeout is None else timeout)
+        return raw.text, raw.headers
 
     def _no_longer_than(self, seconds: float) -> openai.Timeout:
         usual = self._client.timeout
