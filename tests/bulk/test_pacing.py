@@ -22,8 +22,11 @@ class Outcome:
     slowest: float
 
 
-def simulate(limit: float, items: int, workers: int, latency: float, rate: Rate, seed: int = 0) -> Outcome:
-    """Run items through workers against a service with a token bucket of `limit` a second and a burst of one second."""
+def simulate(limit: float, items: int, workers: int, latency: float, rate: Rate, seed: int = 0, *, anyway: float = 0.0, told_s: float = 0.0) -> Outcome:
+    """Run items through workers against a service with a token bucket of `limit` a second and a burst of one second.
+
+    It refuses a share `anyway` of all calls on top, whatever the rate; a refusal is told after `told_s` seconds.
+    """
     draw = random.Random(seed)
     level, filled = limit, 0.0
     events: list[tuple[float, int, bool, float]] = []  # when, worker, whether it was refused before, first send
@@ -31,8 +34,15 @@ def simulate(limit: float, items: int, workers: int, latency: float, rate: Rate,
         heapq.heappush(events, (draw.random() * 0.01, worker, False, -1.0))
     left, answered, refused, waits = items, 0, 0, []
     now = 0.0
+    telling: list[tuple[float, bool, float | None]] = []  # when, whether refused, the rate it left at
     while events:
         now, worker, again, first = heapq.heappop(events)
+        while telling and telling[0][0] <= now:
+            when, was_refused, left_at = heapq.heappop(telling)
+            if was_refused:
+                rate.refused(when, left_at)
+            else:
+                rate.answered(left_at)
         if not again and left <= 0:
             continue
         delay = rate.delay(now)
@@ -41,17 +51,19 @@ def simulate(limit: float, items: int, workers: int, latency: float, rate: Rate,
             heapq.heappush(events, (now + delay * (1.0 if again else 1.0 + 1e-6), worker, again, first))
             continue
         rate.sent(now)
+        left_at = rate.per_second
         left -= not again
         first = now if first < 0 else first
         level, filled = min(limit, level + (now - filled) * limit), now
-        if level >= 1:
+        if level >= 1 and draw.random() >= anyway:
+            heapq.heappush(telling, (now + told_s, False, left_at))
             level -= 1
             answered += 1
             waits.append(now + latency - first)
             heapq.heappush(events, (now + latency, worker, False, -1.0))
         else:
             refused += 1
-            rate.refused(now)
+            heapq.heappush(telling, (now + told_s, True, left_at))
             heapq.heappush(events, (now + 0.002 + draw.random() * 0.5, worker, True, first))
     waits.sort()
     return Outcome(now, answered, refused, waits[int(0.99 * len(waits))])
@@ -66,6 +78,22 @@ def test_a_limited_service_is_used_almost_fully_and_hardly_refuses(per_second: f
     assert done.answered == 2000
     assert 2000 / done.wall >= goodput * per_second
     assert done.refused <= 0.03 * 2000
+
+
+@pytest.mark.parametrize("anyway", [0.02, 0.1, 0.3])
+def test_refusals_that_come_at_any_rate_do_not_stop_a_run(anyway: float) -> None:
+    """Without it a service whose capacity is used by others would be asked ever more slowly, down to one call in seconds."""
+    done = simulate(1e9, 2000, 64, 0.05, Rate(), anyway=anyway, told_s=0.005)
+    assert done.answered == 2000
+    assert 2000 / done.wall >= 40
+    assert done.slowest <= 4
+
+
+def test_a_limit_is_kept_when_calls_are_refused_anyway_too() -> None:
+    """Without it a pacer that tolerates some refusals would run into the limit for ever."""
+    done = simulate(50, 4000, 64, 0.05, Rate(), anyway=0.02, told_s=0.005)
+    assert 4000 / done.wall >= 0.8 * 50
+    assert done.refused <= 0.25 * 4000
 
 
 def test_nothing_is_held_back_before_the_first_refusal() -> None:
@@ -86,6 +114,10 @@ def test_the_first_refusal_sets_seven_tenths_of_the_last_second() -> None:
     rate.refused(1.1)
     assert rate.per_second == pytest.approx(0.7 * 99), "cut at most twice a second"
     rate.refused(1.6)
+    assert rate.per_second == pytest.approx(0.7 * 99), "and not before six sends told how the last cut did"
+    for _ in range(5):
+        rate.answered(rate.per_second)
+    rate.refused(1.7)
     assert rate.per_second == pytest.approx(0.9 * 0.7 * 99)
 
 

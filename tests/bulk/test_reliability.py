@@ -53,7 +53,7 @@ def test_what_fails_costs_itself_only(tmp_path: Path) -> None:
     names = tickets(source, 60)
     faults = {"refuse": ["T-3"], "always_500": ["T-5"], "never_valid": ["T-7"], "hang": ["T-9"]}
     with serving(faults) as stub:
-        status, said, errors = finished(stub.bulk(source, "--out", out, WORKSHOP_READ_TIMEOUT_S="1"))
+        status, _, errors = finished(stub.bulk(source, "--out", out, WORKSHOP_READ_TIMEOUT_S="1"))
         ledger = stub.get("/ledger")
     assert status == 1, errors
     assert_each_once(out, names)
@@ -167,7 +167,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path) ->
     with serving({}) as stub:
         command = [sys.executable, "-m", "workshop_lib.cli", "bulk", str(source), "--out", str(out)]
         environment = {**stub.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=full_disk)  # noqa: PLW1509
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=full_disk)
         status, _, said = finished(run)
         assert status == 1
         assert said.strip().endswith("Make room and run the same command again; it goes on where it stopped.")

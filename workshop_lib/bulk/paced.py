@@ -115,7 +115,7 @@ class Paced:
         pacer = self._pacers.pacer(key)
         refused = self._refused()
         with self._pacers.slot(key):
-            pacer.acquire(reserved, urgent=key in refused)
+            left_at = pacer.acquire(reserved, urgent=key in refused)
             self._pacers.sending(key)
             spent = reserved
             refused.discard(key)
@@ -127,11 +127,14 @@ class Paced:
                 if error.kind == "throttled":
                     spent = 0.0
                     refused.add(key)
-                    pacer.refused()
-                    self._pacers.throttled(key)
                 raise
             finally:
                 pacer.settled(reserved, spent)
+                if key in refused:
+                    pacer.refused(left_at)
+                    self._pacers.throttled(key)
+                else:
+                    pacer.answered(left_at)
 
     def _written(self, tool: Tool | None) -> int:
         """Return how many characters a tool is; remembered, as the same few tools are sent again and again."""

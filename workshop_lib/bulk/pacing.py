@@ -12,11 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from workshop_lib.bulk.evidence import Evidence
+
 _WINDOW_S = 1.0
 _FIRST_CUT = 0.7
 _CUT = 0.9
 _CUTS_APART_S = 0.5
+_CUTS_APART = 6
 _GROWTH_PER_S = 1.02
+_QUICK_GROWTH_PER_S = 1.2
 _BUSY = 0.8
 _MARGIN = 0.98
 _SLOWEST = 0.2
@@ -40,7 +44,7 @@ class Rate:
 
     Without a stated rate it is free until the first refusal, then 0.7 times the sends of the last second; times 0.9 for further refusals,
     at most twice a second; two percent more for every busy second without one. A stated limit is a ceiling on the same rule, with a
-    bucket of tokens that each send reserves from.
+    bucket of tokens that each send reserves from. Refusals that come at any rate do not slow it down for long (see `Evidence`).
     """
 
     def __init__(self, limit: Limit | None = None) -> None:
@@ -49,8 +53,10 @@ class Rate:
         self.per_second = self._ceiling
         self._sends: deque[float] = deque()
         self._next = 0.0
+        self._evidence = Evidence()
         self._refused_at = -1e9
         self._cut_at = -1e9
+        self._since_cut = 0
         self._grown_at = 0.0
         self._tokens = self._limit.tpm or 0.0
         self._filled_at: float | None = None
@@ -74,12 +80,26 @@ class Rate:
         if self._limit.tpm is not None:
             self._tokens = min(self._limit.tpm, self._tokens + reserved - used)
 
-    def refused(self, now: float) -> None:
-        """Slow down after a refusal."""
-        self._refused_at = now
-        if now - self._cut_at < _CUTS_APART_S:
+    def answered(self, left_at: float | None) -> None:
+        """Take the answer to a send that left at that rate."""
+        self._evidence.add(left_at, refused=False)
+        self._since_cut += 1
+
+    def refused(self, now: float, left_at: float | None = None) -> None:
+        """Slow down after a refusal of a send that left at that rate, unless that was seen not to help."""
+        self._evidence.add(left_at, refused=True)
+        self._since_cut += 1
+        if self.per_second is not None and now - self._cut_at >= _CUTS_APART_S:
+            better = self._evidence.better_rate(now)
+            if better is not None:
+                self.per_second = max(_SLOWEST, better if self._ceiling is None else min(self._ceiling, better))
+                return
+        if self._evidence.tolerated is not None:
             return
-        self._cut_at = now
+        self._refused_at = now
+        if now - self._cut_at < _CUTS_APART_S or (self.per_second is not None and self._since_cut < _CUTS_APART):
+            return
+        self._cut_at, self._since_cut = now, 0
         self._forget(now)
         if self.per_second is None:
             self.per_second = max(1.0, _FIRST_CUT * len(self._sends))
@@ -97,7 +117,7 @@ class Rate:
         self._grown_at = now
         self._forget(now)
         if len(self._sends) >= _BUSY * rate * _WINDOW_S:
-            grown = rate * _GROWTH_PER_S
+            grown = rate * (_QUICK_GROWTH_PER_S if self._evidence.growing else _GROWTH_PER_S)
             self.per_second = grown if self._ceiling is None else min(self._ceiling, grown)
 
     def _token_delay(self, now: float, tokens: float) -> float:
@@ -142,11 +162,11 @@ class Pacer:
         """Return the sends a second that are allowed now; None while nothing was refused and nothing is stated."""
         return self._rate.per_second
 
-    def acquire(self, tokens: float = 0.0, *, urgent: bool = False) -> None:
-        """Wait until a send may leave, and count it; raise Stopped if the run ends first."""
+    def acquire(self, tokens: float = 0.0, *, urgent: bool = False) -> float | None:
+        """Wait until a send may leave, and count it; return the rate that it leaves at. Raises Stopped if the run ends first."""
         with self._lock:
             if not self._stopped and not self._queue and self._leave(tokens):
-                return
+                return self._rate.per_second
             mine = _Waiting(not urgent, next(self._numbers))
             first = self._queue[0] if self._queue else None
             heapq.heappush(self._queue, mine)
@@ -154,6 +174,7 @@ class Pacer:
                 first.turn.set()  # it no longer is the first: let it see that
         while (pause := self._pause(mine, tokens)) != 0.0:
             mine.turn.wait(pause)
+        return self._rate.per_second
 
     def _pause(self, mine: _Waiting, tokens: float) -> float | None:
         """Return 0 if the send has left, else how long to wait; None means until woken."""
@@ -177,11 +198,17 @@ class Pacer:
         self._rate.sent(now, tokens)
         return True
 
-    def refused(self) -> None:
-        """Tell that a send was refused for going too fast."""
+    def answered(self, left_at: float | None) -> None:
+        """Tell that a send, which left at that rate, was not refused for going too fast."""
+        if left_at is not None:
+            with self._lock:
+                self._rate.answered(left_at)
+
+    def refused(self, left_at: float | None = None) -> None:
+        """Tell that a send, which left at that rate, was refused for going too fast."""
         with self._lock:
             self.refusals += 1
-            self._rate.refused(self._clock())
+            self._rate.refused(self._clock(), left_at)
 
     def settled(self, reserved: float, used: float) -> None:
         """Tell what a send really used of what it reserved."""

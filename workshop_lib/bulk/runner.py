@@ -1,7 +1,9 @@
 """Many items with bounded concurrency: threads pull from the input, results come as they finish, one bad item costs only itself."""
 
+import asyncio
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Queue
@@ -38,6 +40,25 @@ def run(items: Iterable[In], work: Callable[[In], Out], *, concurrency: int = 16
     if concurrency < 1:
         raise ValueError(f"concurrency must be at least 1, got {concurrency}")
     return _run(items, work, concurrency)
+
+
+async def arun(items: Iterable[In], work: Callable[[In], Out], *, concurrency: int = 16) -> AsyncGenerator[Done[In, Out], None]:
+    """Do as `run` does, for a caller in an event loop, which is never blocked; `work` runs in threads.
+
+    Closing the iterator (`aclosing`, or a cancelled task) stops further calls; those in flight end.
+    """
+    if concurrency < 1:
+        raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="bulk-results") as waiting:  # one, so that closing comes after the wait it may interrupt
+        pool = _Pool(items, work, concurrency)
+        results = pool.results()
+        try:
+            while (done := await loop.run_in_executor(waiting, next, results, None)) is not None:
+                yield done
+        finally:
+            pool.begin_nothing()
+            await asyncio.shield(loop.run_in_executor(waiting, pool.stop))
 
 
 def _run(items: Iterable[In], work: Callable[[In], Out], concurrency: int) -> Generator[Done[In, Out], None, None]:
@@ -77,9 +98,13 @@ class _Pool(Generic[In, Out]):
         if failure is not None:
             raise failure
 
+    def begin_nothing(self) -> None:
+        """Let workers end after the item in hand."""
+        self._stopped.set()
+
     def stop(self) -> None:
         """Let workers end after the item in hand, and wait for them."""
-        self._stopped.set()
+        self.begin_nothing()
         for thread in self._threads:
             while thread.is_alive():
                 self._discard()  # a worker may be waiting to hand over its last result
