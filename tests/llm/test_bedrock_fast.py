@@ -5,18 +5,20 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import botocore.session
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.credentials import RefreshableCredentials
 from hypothesis import given
 from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 
 from workshop_lib import catalog
-from workshop_lib.llm import CallError, Gateway, Guardrail, Request, Tool, bedrock, bedrock_fast
+from workshop_lib.llm import CallError, Gateway, Guardrail, Request, Tool, bedrock, bedrock_fast, lean_signing
 from workshop_lib.llm.bedrock_fast import FastBedrock
 from workshop_lib.llm.lean_http import answered
 from workshop_lib.settings import Settings, load
@@ -148,6 +150,32 @@ def test_live_requests_are_the_clients(monkeypatch: pytest.MonkeyPatch, variable
     client, fast = leaving(monkeypatch, load(backend="live"))
     assert (fast.method, fast.url, fast.body) == (client.method, client.url, client.body)
     assert headers(fast) == headers(client)
+
+
+@pytest.mark.parametrize("token", [None, "a/session+token=="])
+def test_signatures_are_botocores(monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
+    """Without it every live call could be refused, or the lean path sign less than botocore does."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIADUMMY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
+    if token is not None:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    for module in (botocore.auth, lean_signing):
+        monkeypatch.setattr(module, "get_current_datetime", lambda: datetime(2026, 11, 22, 10, 0, 1))
+    client, fast = leaving(monkeypatch, load(backend="live"))
+    theirs, ours = (str(request.headers["Authorization"].decode() if isinstance(request.headers["Authorization"], bytes) else request.headers["Authorization"]) for request in (client, fast))
+    assert ours == theirs
+
+
+def test_botocore_signs_if_it_signs_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a botocore that signs another header would make every lean request one that is refused."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIADUMMY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
+    usual = SigV4Auth.string_to_sign
+    monkeypatch.setattr(SigV4Auth, "string_to_sign", lambda self, request, text: usual(self, request, text if isinstance(request, AWSRequest) else "?"))
+    client, fast = leaving(monkeypatch, load(backend="live"))
+    assert headers(fast) == headers(client)
+    form = bedrock_fast.FastBedrock(load(backend="live"))._learn(bedrock.converse_arguments(NANO, REQUESTS[0]))
+    assert form._signing is None
 
 
 def test_credentials_are_asked_for_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:

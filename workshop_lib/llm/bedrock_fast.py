@@ -10,13 +10,15 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 
 from workshop_lib.llm.bedrock import Bedrock, without_user_files
-from workshop_lib.llm.lean_http import KEEPALIVE, LeanSession, answered
+from workshop_lib.llm.lean_http import KEEPALIVE, LeanSession, answered, prepared
+from workshop_lib.llm.lean_signing import Signing, signing
 from workshop_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,14 +41,27 @@ class _Form:
     signing_name: str
     signature_version: str
 
-    def signed(self, arguments: Mapping[str, Any]) -> AWSPreparedRequest:
-        """Return a request ready to leave, signed with the credentials as they are now."""
+    @cached_property
+    def _signing(self) -> Signing | None:
+        return signing(self._auth(), self.url, self.signed_headers)
+
+    def _auth(self) -> Any:
+        """Return the signer of one request, with the credentials as they are now."""
+        return self.signer.get_auth_instance(self.signing_name, self.region, self.signature_version)
+
+    def request(self, arguments: Mapping[str, Any]) -> AWSPreparedRequest:
+        """Return a request ready to leave."""
         body = json.dumps({name: value for name, value in arguments.items() if name != "modelId"}).encode()
-        request = AWSRequest("POST", self.url, self.signed_headers, body)
-        self.signer.get_auth_instance(self.signing_name, self.region, self.signature_version).add_auth(request)
-        for name, value in self.later_headers.items():
-            request.headers[name] = value if name != _INVOCATION else str(uuid.uuid4())
-        return request.prepare()
+        auth = self._auth()
+        quick = self._signing
+        if quick is not None and quick.with_token is bool(auth.credentials.token):
+            added = quick.headers(auth, body)
+        else:  # a bearer token, above all
+            request = AWSRequest("POST", self.url, self.signed_headers, body)
+            auth.add_auth(request)
+            added = {name: value for name, value in _texts(request.headers).items() if name not in self.signed_headers}
+        headers = {**self.signed_headers, **added, **self.later_headers, _INVOCATION: str(uuid.uuid4()), "Content-Length": str(len(body))}
+        return prepared(self.url, headers, body)
 
 
 class FastBedrock(Bedrock):
@@ -63,7 +78,7 @@ class FastBedrock(Bedrock):
 
     def _converse(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
         form = self._forms.get(arguments["modelId"]) or self._learn(arguments)
-        response = self._session.send(form.signed(arguments))
+        response = self._session.send(form.request(arguments))
         return _usual(response) or self._read_by_client(response, arguments)
 
     def _learn(self, arguments: dict[str, Any]) -> _Form:

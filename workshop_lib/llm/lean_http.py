@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError, SSLError
 from botocore.httpsession import URLLib3Session
 from urllib3.connectionpool import HTTPConnectionPool
@@ -108,6 +108,13 @@ def answered(url: str, status: int, headers: Mapping[str, str], body: bytes) -> 
     make: Any = AWSResponse  # typed to take only the headers of another class
     response: AWSResponse = make(url, status, headers, _Body(body))
     return response
+
+
+def prepared(url: str, headers: Mapping[str, str], body: bytes, **context: Any) -> AWSPreparedRequest:
+    """Return a POST ready to leave, with exactly these headers besides Host."""
+    make: Any = AWSPreparedRequest  # typed to take only the headers of another class, and no context
+    request: AWSPreparedRequest = make("POST", url, dict(headers), body, stream_output=False, context=context)
+    return request
 
 
 def _head(request: Any) -> bytes:

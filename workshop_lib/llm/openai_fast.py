@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ConnectionClosedError
 from botocore.utils import get_environ_proxies
 
 from workshop_lib.catalog import Model
-from workshop_lib.llm.lean_http import LeanSession
+from workshop_lib.llm.lean_http import LeanSession, prepared
 from workshop_lib.llm.openai_chat import OpenAIChat
 from workshop_lib.llm.types import RawReply, Request
 from workshop_lib.settings import Settings
@@ -39,9 +39,7 @@ class _Form:
         if timeout is not None:
             headers[_READ_TIMEOUT] = str(timeout.read)
             context["read_timeout"] = timeout.read
-        make: Any = AWSPreparedRequest  # typed to take only the headers of another class, and no context
-        request: AWSPreparedRequest = make("POST", self.url, headers, body, stream_output=False, context=context)
-        return request
+        return prepared(self.url, headers, body, **context)
 
 
 class FastOpenAIChat(OpenAIChat):

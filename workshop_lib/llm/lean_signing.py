@@ -1,0 +1,59 @@
+"""Signature Version 4 for requests that differ in little: botocore's canonical request is made once and filled in, its signer signs.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.compat import get_current_datetime
+
+_DATE, _TOKEN, _HASH = "\0date", "\0token", "\0hash"
+_PROBE = b"probe"
+
+
+@dataclass(frozen=True)
+class Signing:
+    """A canonical request with gaps for date, session token and the body's hash, and the names of the signed headers."""
+
+    canonical: str
+    names: str
+    with_token: bool
+
+    def headers(self, auth: Any, body: bytes) -> dict[str, str]:
+        """Return the headers that signing adds now, with the credentials of `auth`."""
+        timestamp = get_current_datetime().strftime("%Y%m%dT%H%M%SZ")
+        return self._headers(auth, body, timestamp)
+
+    def _headers(self, auth: Any, body: bytes, timestamp: str) -> dict[str, str]:
+        dated = SimpleNamespace(context={"timestamp": timestamp})
+        token = auth.credentials.token or ""
+        canonical = self.canonical.replace(_DATE, timestamp).replace(_HASH, sha256(body).hexdigest()).replace(_TOKEN, token)
+        signature = auth.signature(auth.string_to_sign(dated, canonical), dated)
+        authorization = f"AWS4-HMAC-SHA256 Credential={auth.scope(dated)}, SignedHeaders={self.names}, Signature={signature}"
+        return {"X-Amz-Date": timestamp, **({"X-Amz-Security-Token": token} if token else {}), "Authorization": authorization}
+
+
+def signing(auth: Any, url: str, headers: Mapping[str, str]) -> Signing | None:
+    """Return how to sign POST requests to a URL; None if `auth` is no plain SigV4, or if this would not sign as botocore does.
+
+    A request is signed in both ways and compared, so that another version of botocore may change what it signs.
+    """
+    if type(auth) is not SigV4Auth:
+        return None
+    probe = AWSRequest("POST", url, headers, _PROBE)
+    auth.add_auth(probe)
+    expected = {name: probe.headers[name] for name in ("X-Amz-Date", "X-Amz-Security-Token", "Authorization") if name in probe.headers}
+    del probe.headers["Authorization"]
+    timestamp, token = expected["X-Amz-Date"], auth.credentials.token
+    canonical = auth.canonical_request(probe).replace(timestamp, _DATE).replace(sha256(_PROBE).hexdigest(), _HASH)
+    if token:
+        canonical = canonical.replace(token, _TOKEN)
+    names = auth.signed_headers(auth.headers_to_sign(probe))
+    found = Signing(canonical, names, with_token=bool(token))
+    return found if found._headers(auth, _PROBE, timestamp) == expected else None
