@@ -87,7 +87,7 @@ def test_broken_ticket_file_is_one_line_before_any_call(tmp_path: Path, text: st
     """Without it a broken file would fail in the middle of a paid run."""
     source = tmp_path / "in.ndjson"
     source.write_text(text, encoding="utf-8")
-    assert_one_line(workshop("bulk", str(source), "--out", str(tmp_path / "out.ndjson")), *words)
+    assert_one_line(workshop("bulk", str(source), "--strict", "--out", str(tmp_path / "out.ndjson")), *words)
     assert not (tmp_path / "out.ndjson").exists()
 
 

@@ -61,7 +61,10 @@ class StandIn(_Entry):
 
 
 class Model(_Entry):
-    """One model: its id on the wire, where it runs, what it costs and how the sandbox stands in for it."""
+    """One model: its id on the wire, where it runs, what it costs and how the sandbox stands in for it.
+
+    `burndown` is how many tokens of quota one output token takes.
+    """
 
     key: str
     id: str
@@ -71,6 +74,7 @@ class Model(_Entry):
     price: Price
     latency: Latency
     tokens: float = 1.0
+    burndown: int = Field(default=1, ge=1)
     stand_in: StandIn
 
     @property

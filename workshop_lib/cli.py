@@ -115,18 +115,36 @@ def triage(
 
 @app.command()
 def bulk(
-    source: Annotated[Path, typer.Argument(help="Tickets as NDJSON, JSON array or CSV.")],
-    out: Annotated[Path, typer.Option(help="NDJSON to write.")],
+    source: Annotated[Path, typer.Argument(help="Tickets as NDJSON, JSON array, CSV, TSV or Parquet.")],
+    out: Annotated[Path, typer.Option(help="NDJSON to write; OUT.journal beside it says what is finished.")],
     policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
-    concurrency: Annotated[int, typer.Option(min=1, max=1024)] = 16,
+    concurrency: Annotated[int, typer.Option(help="Tickets in work at once.", min=1, max=1024)] = 16,
+    processes: Annotated[int, typer.Option(help="Share the work among so many processes.", min=1, max=64)] = 1,
+    rpm: Annotated[list[str] | None, typer.Option(help="A quota, MODEL=REQUESTS a minute; without one the pace is learned. Repeatable.")] = None,
+    tpm: Annotated[list[str] | None, typer.Option(help="A quota, MODEL=TOKENS a minute. Repeatable.")] = None,
+    tier_concurrency: Annotated[list[str] | None, typer.Option(help="MODEL=CALLS under way at once. Repeatable.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Begin no ticket once the output cost so much, over all its runs.", min=0)] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Make no more HTTP requests than this in this run.", min=0)] = None,
+    deadline: Annotated[float | None, typer.Option(help="Begin no ticket after so many seconds.", min=0)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a file with an entry that is no ticket, before the first call.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what the output holds.")] = False,
+    summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON to this file.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending on a live run.")] = False,
 ) -> None:
-    """Route a file of tickets, writing rows as tickets finish; exits with 1 if any ticket failed."""
-    from workshop_lib.terminal import bulk_file
+    """Route a file of tickets, writing rows as tickets finish; the same command goes on after a stop or a crash.
 
-    summary = bulk_file(source, out, policy, concurrency)
-    typer.echo(summary.line())
-    if summary.failed:
-        raise typer.Exit(1)
+    Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for a wrong option, 3 if it was stopped by a limit, an
+    outage or Ctrl-C and can be gone on with.
+    """
+    from workshop_lib.bulk_command import Options
+    from workshop_lib.bulk_command import bulk as run_command
+
+    options = Options(
+        source, out, policy, concurrency, processes, rpm or (), tpm or (), tier_concurrency or (), max_usd, max_calls, deadline, strict, restart, summary, yes
+    )  # fmt: skip
+    status = run_command(options, sys.argv[2:])
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

@@ -1,18 +1,14 @@
-"""Tickets from the terminal: one ticket told step by step, or a file of them routed to NDJSON."""
+"""A ticket from the terminal, told step by step."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from workshop_lib.backend import open_backend
-from workshop_lib.bulk import line, triage
 from workshop_lib.cascade import Policy, Trace, documented, published, walk
 from workshop_lib.errors import DataError, SettingsError
-from workshop_lib.evaluation.labels import read_tickets
 from workshop_lib.llm import Cost, Gateway
+from workshop_lib.llm.guarding import guarded
 from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket
 
 _POLICIES = {"documented": documented, "published": published}
@@ -28,7 +24,7 @@ def policy_named(name: str) -> Policy:
 def triage_one(text: str, subject: str, policy: str) -> str:
     """Return the story of one ticket's walk: every tier asked, why it went on, the decision and the bill."""
     ticket = _ticket(text, subject)
-    trace = walk(TRIAGE, ticket, policy_named(policy), Gateway(open_backend()))
+    trace = walk(TRIAGE, ticket, policy_named(policy), guarded(Gateway(open_backend())))
     return "\n".join([*_steps(trace), _verdict(trace)])
 
 
@@ -63,46 +59,3 @@ def _source(trace: Trace[Any]) -> str:
 
 def _usd(cost: Cost) -> str:
     return f"{cost.usd:.6f} USD" if cost.complete else f"at least {cost.usd:.6f} USD"
-
-
-@dataclass(frozen=True)
-class BulkSummary:
-    """What a bulk run came to."""
-
-    tickets: int
-    failed: int
-    escalated: int
-    usd: float
-    out: Path
-    source: str
-
-    def line(self) -> str:
-        """Return the summary as one line."""
-        counts = f"{self.tickets} tickets, {self.escalated} escalated, {self.failed} failed"
-        return f"{counts}, {self.usd:.6f} USD ({self.source}) -> {self.out}"
-
-
-def bulk_file(source: Path, out: Path, policy: str, concurrency: int) -> BulkSummary:
-    """Route a file of tickets to NDJSON, writing rows as tickets finish; raise DataError for a broken file before any call."""
-    tickets = read_tickets(source).tickets
-    if out.exists() and out.samefile(source):
-        raise SettingsError(f"{out} holds the tickets themselves. Name another file with --out.")
-    chosen = policy_named(policy)
-    settings = open_backend(max_connections=max(64, concurrency))
-    try:
-        with out.open("w", encoding="utf-8") as file:
-            return _write_rows(file, tickets, chosen, Gateway(settings), concurrency, out)
-    except OSError as error:
-        raise DataError(f"{out} cannot be written ({error.strerror}). Name another file with --out.") from error
-
-
-def _write_rows(file: IO[str], tickets: Sequence[Ticket], policy: Policy, ask: Gateway, concurrency: int, out: Path) -> BulkSummary:
-    failed = escalated = 0
-    usd = 0.0
-    for rows in triage(tickets, policy, ask, concurrency=concurrency):
-        file.writelines(map(line, rows))
-        file.flush()
-        failed += any("error" in row for row in rows)
-        escalated += any(row.get("escalated", False) for row in rows)
-        usd += sum(row.get("cost", 0.0) for row in rows)
-    return BulkSummary(len(tickets), failed, escalated, usd, out, ask.settings.backend)

@@ -186,3 +186,26 @@ def test_no_retry_is_begun_after_the_time_is_up(timeout_s: float | None, sent: i
     with pytest.raises(CallError) as caught:
         retry.call(script.send, policy, timeout_s)
     assert (script.sent, caught.value.attempts, caught.value.kind) == (sent, sent, "throttled")
+
+
+def test_a_shared_budget_bounds_the_retries_of_many_calls() -> None:
+    """Without it an outage would be met with four times the calls, from every ticket."""
+    budget = retry.RetryBudget(most=2, refund=0.5)
+    sent = []
+    for _ in range(3):
+        script = Script(*(failed("server") for _ in range(9)))
+        with pytest.raises(CallError):
+            script.run(budget=budget)  # type: ignore[arg-type]
+        sent.append(script.sent)
+    assert sent == [3, 1, 1]
+    for _ in range(2):
+        Script().run(budget=budget)  # type: ignore[arg-type]
+    script = Script(failed("server"))
+    assert script.run(budget=budget).attempts == 2, "what succeeds gives retries back"  # type: ignore[arg-type]
+
+
+def test_throttling_takes_nothing_from_the_budget() -> None:
+    """Without it a busy account would use up what is meant for failures."""
+    budget = retry.RetryBudget(most=1, refund=0)
+    assert Script(*(failed("throttled") for _ in range(3))).run(budget=budget).attempts == 4  # type: ignore[arg-type]
+    assert budget.take()

@@ -23,7 +23,8 @@ def rows(done: Done[Ticket, Trace[RoutingDecision]]) -> list[dict[str, Any]]:
     if done.error is not None or done.result is None:
         return [error_row(done.item.id, type(done.error).__name__, str(done.error))]
     trace = done.result
-    written = [_row(trace, step) for step in trace.steps if step.reply is not None]
+    answered = [step for step in trace.steps if step.reply is not None]
+    written = [_row(trace, step, first=step is answered[0]) for step in answered]
     failed = trace.steps[-1].error
     if failed is not None:
         written.append(error_row(trace.item_id, failed.kind, str(failed)))
@@ -42,14 +43,14 @@ def line(row: dict[str, Any]) -> str:
     return json.dumps(row, separators=(",", ":")) + "\n"
 
 
-def _row(trace: Trace[RoutingDecision], step: Step[RoutingDecision]) -> dict[str, Any]:
+def _row(trace: Trace[RoutingDecision], step: Step[RoutingDecision], *, first: bool) -> dict[str, Any]:
     assert step.reply is not None  # the caller leaves out steps without a reply
     row: dict[str, Any] = {
         "ticket_id": trace.item_id,
         "model": _WIRE_NAMES.get(step.tier, step.tier),
         "decision": step.answer.model_dump() if step.answer is not None else None,
     }
-    if step is trace.steps[0]:
+    if first:  # also if another tier's call failed before it: a client then knows that it was meant to be asked
         row["escalated"] = trace.escalated
     row |= {"latencyMs": step.reply.latency_ms, "cost": step.cost.usd}
     if not step.cost.complete:

@@ -57,7 +57,8 @@ class _Pool(Generic[In, Out]):
         self._work = work
         self._exhausted = False  # guarded by the source lock, as is reading
         self._stopped = threading.Event()
-        self._finished: Queue[Done[In, Out] | _WorkerEnded] = Queue(maxsize=2 * concurrency)
+        # Small: what is finished and not yet taken is lost with the process, and would be paid again.
+        self._finished: Queue[Done[In, Out] | _WorkerEnded] = Queue(maxsize=max(1, concurrency // 8))
         self._threads = [threading.Thread(target=self._worker, daemon=True, name=f"bulk-{n}") for n in range(concurrency)]
         for thread in self._threads:
             thread.start()

@@ -1,8 +1,8 @@
 """Amazon Bedrock through boto3's Converse: the client with its traps handled, one call, and its errors in our words."""
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import botocore.session
@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
 from workshop_lib.llm.errors import CallError, Kind, header_number, kind_of_status, one_line
-from workshop_lib.llm.types import RawReply, Request, Usage, source
+from workshop_lib.llm.types import Guardrail, RawReply, Request, Screened, Usage, source
 from workshop_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -136,6 +136,37 @@ class Bedrock:
         except (ClientError, BotoCoreError) as error:
             raise translate(error, model.id) from error
         return read(response)
+
+    def screen(self, guardrail: Guardrail, text: str, source: Literal["INPUT", "OUTPUT"]) -> Screened:
+        """Make one ApplyGuardrail call on a text; raise CallError, naming the guardrail, if it fails."""
+        try:
+            response = self._client.apply_guardrail(
+                guardrailIdentifier=guardrail.identifier, guardrailVersion=guardrail.version, source=source, content=[{"text": {"text": text}}]
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise translate(error, f"guardrail {guardrail.identifier}") from error
+        return read_screened(response, text)
+
+
+def read_screened(response: Mapping[str, Any], text: str) -> Screened:
+    """Read an ApplyGuardrail response: a text that was only masked may pass as it was masked, anything else that was touched may not."""
+    units = sum(count for name, count in response.get("usage", {}).items() if name.endswith("Units") and isinstance(count, int))
+    if response.get("action") == "NONE":
+        return Screened(False, text, units)
+    outputs = [output.get("text", "") for output in response.get("outputs", [])]
+    actions = set(_actions(response.get("assessments", [])))
+    masked = len(outputs) == 1 and actions - {"NONE"} == {"ANONYMIZED"}
+    return Screened(not masked, outputs[0] if masked else "", units, masked)
+
+
+def _actions(assessments: Any) -> Iterator[str]:
+    """Yield every action that is named anywhere in a guardrail's assessments."""
+    if isinstance(assessments, Mapping):
+        yield from (action for action in [assessments.get("action")] if isinstance(action, str))
+        assessments = list(assessments.values())
+    if isinstance(assessments, list):
+        for part in assessments:
+            yield from _actions(part)
 
 
 def read(response: Mapping[str, Any]) -> RawReply:

@@ -4,15 +4,27 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 from workshop_lib import catalog
 from workshop_lib.llm import retry
-from workshop_lib.llm.bedrock import Bedrock
-from workshop_lib.llm.openai_chat import OpenAIChat
-from workshop_lib.llm.types import Cost, Provider, RawReply, Reply, Request, Usage
+from workshop_lib.llm.types import Cost, Guardrail, Provider, RawReply, Reply, Request, Screened, Screener, Usage
 from workshop_lib.settings import Settings
 
-_PROVIDERS: Mapping[str, Callable[[Settings], Provider]] = {"bedrock": Bedrock, "nim": OpenAIChat}
+
+def _bedrock(settings: Settings) -> Provider:
+    from workshop_lib.llm.bedrock import Bedrock  # its SDK is loaded by who calls it, as openai's is
+
+    return Bedrock(settings)
+
+
+def _openai_chat(settings: Settings) -> Provider:
+    from workshop_lib.llm.openai_chat import OpenAIChat  # 16 MiB of SDK that Bedrock calls do without
+
+    return OpenAIChat(settings)
+
+
+_PROVIDERS: Mapping[str, Callable[[Settings], Provider]] = {"bedrock": _bedrock, "nim": _openai_chat}
 _SHORTEST_S = 0.001
 
 
@@ -35,7 +47,7 @@ class Gateway:
     def __call__(self, model: str, request: Request) -> Reply:
         """Answer one request; raise UnknownModelError, SettingsError, or CallError once retries are used up."""
         entry = catalog.model(model)
-        provider = self._provider(entry.provider)
+        provider = self.provider(entry.provider)
         started = time.perf_counter()
         ends = None if request.timeout_s is None else self.policy.clock() + request.timeout_s
 
@@ -61,7 +73,15 @@ class Gateway:
             logprobs=done.reply.logprobs,
         )
 
-    def _provider(self, name: str) -> Provider:
+    def screen(self, guardrail: Guardrail, text: str, source: Literal["INPUT", "OUTPUT"]) -> Screened:
+        """Ask a guardrail about one text by ApplyGuardrail; raise CallError once retries are used up."""
+        provider = self.provider("bedrock")
+        if not isinstance(provider, Screener):
+            raise TypeError(f"the provider {type(provider).__name__} cannot ask a guardrail about a text")
+        return retry.call(lambda: provider.screen(guardrail, text, source), self.policy).reply
+
+    def provider(self, name: str) -> Provider:
+        """Return the provider of that name, "bedrock" or "nim", connected."""
         with self._lock:  # boto3 wants its client made once, by one thread
             if name not in self._providers:
                 self._providers[name] = _PROVIDERS[name](self.settings)

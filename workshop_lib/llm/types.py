@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from workshop_lib.catalog import Model
 
@@ -22,6 +22,16 @@ class Guardrail:
 
     identifier: str
     version: str
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a guardrail said of a text: whether it may not pass at all, the text as it may, whether that is masked, and the text units charged."""
+
+    blocked: bool
+    text: str
+    units: int
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,15 @@ class Provider(Protocol):
 
     def send(self, model: Model, request: Request) -> RawReply:
         """Send one request to one model."""
+        ...
+
+
+@runtime_checkable
+class Screener(Protocol):
+    """A provider that can also ask a guardrail about a text, with exactly one HTTP call."""
+
+    def screen(self, guardrail: Guardrail, text: str, source: Literal["INPUT", "OUTPUT"]) -> Screened:
+        """Ask a guardrail about one text."""
         ...
 
 

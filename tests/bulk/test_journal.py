@@ -1,0 +1,165 @@
+"""The journal: what is finished survives a crash, and nothing of another run is taken for it."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workshop_lib.bulk.bitmap import Ids, Lines, key_of
+from workshop_lib.bulk.journal import Journal, open_journal
+from workshop_lib.errors import DataError, SettingsError
+
+IDENTITY = {"policy": "p1", "prompt": "q1", "input": "i1"}
+
+
+def _row(line: int) -> bytes:
+    return f'{{"ticket_id":"T-{line}"}}\n'.encode()
+
+
+def _written(out: Path, lines: range, identity: dict[str, str] = IDENTITY) -> Journal:
+    journal = open_journal(out, identity)
+    for line in lines:
+        journal.add(line, _row(line), 0.25, key=key_of(f"T-{line}"), failed=line % 5 == 0, escalated=line % 2 == 0, cost_complete=line != 3)
+    return journal
+
+
+def test_a_run_goes_on_where_it_ended(tmp_path: Path) -> None:
+    """Without it an interrupted run would begin again and pay for everything twice."""
+    out = tmp_path / "out.ndjson"
+    _written(out, range(10)).close()
+    again = open_journal(out, IDENTITY)
+    assert len(again.finished) == 10
+    assert 9 in again.finished
+    assert 10 not in again.finished
+    assert (again.totals.tickets, again.totals.failed, again.totals.escalated) == (10, 2, 5)
+    assert again.totals.usd == 2.5
+    assert not again.totals.cost_complete
+    assert not again.ids.add(key_of("T-9")), "an id that is finished is known"
+    assert again.ids.add(key_of("T-10"))
+    again.add(10, _row(10), 0.25)
+    again.close()
+    assert out.read_bytes() == b"".join(map(_row, range(11)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut_rows=st.integers(0, 200), cut_records=st.integers(0, 200), damage=st.booleans())
+def test_whatever_is_torn_off_the_end_leaves_whole_rows(tmp_path_factory: pytest.TempPathFactory, cut_rows: int, cut_records: int, damage: bool) -> None:
+    """Without it a torn last line could stay in the output, or a ticket count as finished whose rows are gone."""
+    out = tmp_path_factory.mktemp("torn") / "out.ndjson"
+    journal = _written(out, range(20))
+    journal._rows.close()
+    journal._records.close()  # as a lost machine leaves them: never synced
+    sidecar = out.with_name(out.name + ".journal")
+    os.truncate(out, max(0, out.stat().st_size - cut_rows))
+    os.truncate(sidecar, max(0, sidecar.stat().st_size - cut_records))
+    if damage and out.stat().st_size > 3:
+        with out.open("r+b") as file:
+            file.seek(-3, os.SEEK_END)
+            file.write(b"\0\0\0")
+    try:
+        again = open_journal(out, IDENTITY)
+    except SettingsError:
+        assert not sidecar.read_bytes().endswith(b"\n") or not sidecar.stat().st_size
+        return
+    finished = [line for line in range(20) if line in again.finished]
+    assert out.read_bytes() == b"".join(map(_row, finished))
+    assert finished == list(range(len(finished)))
+    again.close()
+
+
+@pytest.mark.parametrize("changed", ["policy", "prompt", "input"])
+def test_a_changed_run_is_refused_and_named(tmp_path: Path, changed: str) -> None:
+    """Without it rows of two policies would stand in one file as if they were one measurement."""
+    out = tmp_path / "out.ndjson"
+    _written(out, range(3)).close()
+    with pytest.raises(SettingsError, match=f"another {changed}"):
+        open_journal(out, {**IDENTITY, changed: "other"})
+    assert out.read_bytes() == b"".join(map(_row, range(3))), "nothing is lost by the refusal"
+    fresh = open_journal(out, {**IDENTITY, changed: "other"}, restart=True)
+    fresh.close()
+    assert out.read_bytes() == b""
+
+
+def test_two_runs_cannot_write_one_output(tmp_path: Path) -> None:
+    """Without it two runs would interleave their rows and both think that they own the file."""
+    out = tmp_path / "out.ndjson"
+    first = open_journal(out, IDENTITY)
+    with pytest.raises(SettingsError, match="Another run is writing"):
+        open_journal(out, IDENTITY)
+    first.close()
+    open_journal(out, IDENTITY).close()
+
+
+def test_a_file_of_somebody_else_is_not_written_over(tmp_path: Path) -> None:
+    """Without it a mistyped --out would destroy a file."""
+    out = tmp_path / "thesis.txt"
+    out.write_text("ten years of work")
+    with pytest.raises(SettingsError, match="was not written by a run"):
+        open_journal(out, IDENTITY)
+    assert out.read_text() == "ten years of work"
+
+
+def test_an_output_deleted_while_running_is_noticed(tmp_path: Path) -> None:
+    """Without it a run would write for hours into a file that nobody can find."""
+    out = tmp_path / "out.ndjson"
+    journal = _written(out, range(3))
+    out.unlink()
+    with pytest.raises(DataError, match="deleted or replaced"):
+        journal.sync()
+
+
+def test_a_full_disk_is_one_line_and_leaves_a_file_that_can_be_gone_on_with(tmp_path: Path) -> None:
+    """Without it a full disk would end in a traceback, or in a file that no run can use."""
+    out = tmp_path / "out.ndjson"
+    script = f"""
+import resource, sys
+from pathlib import Path
+from workshop_lib.bulk.journal import open_journal
+from workshop_lib.errors import DataError
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+journal = open_journal(Path({str(out)!r}), {IDENTITY!r})
+try:
+    for line in range(10_000):
+        journal.add(line, b'{{"ticket_id":"T-%d"}}\\n' % line, 0.0)
+except DataError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert "Make room and run the same command again" in done.stdout, done.stderr
+    again = open_journal(out, IDENTITY)
+    count = len(again.finished)
+    assert count > 50
+    assert out.read_bytes() == b"".join(map(_row, range(count)))
+
+
+def test_a_read_only_folder_is_one_line(tmp_path: Path) -> None:
+    """Without it a folder that cannot be written would end in a traceback."""
+    with pytest.raises(DataError, match="cannot be written"):
+        open_journal(tmp_path / "missing" / "out.ndjson", IDENTITY)
+
+
+@given(st.lists(st.integers(0, 5000)))
+def test_lines_are_a_set(lines: list[int]) -> None:
+    """Without it a finished line could be forgotten, and be paid twice."""
+    ours = Lines()
+    for line in lines:
+        ours.add(line)
+    assert len(ours) == len(set(lines))
+    assert all((line in ours) == (line in set(lines)) for line in range(0, 5001, 7))
+
+
+def test_ids_are_a_set() -> None:
+    """Without it a duplicate could pass, or a new id be refused."""
+    draw = random.Random(0)
+    ids = [f"T-{draw.randrange(15_000)}" for _ in range(30_000)]
+    ours, seen = Ids(), set[str]()
+    for text in ids:
+        assert ours.add(key_of(text)) == (text not in seen)
+        seen.add(text)

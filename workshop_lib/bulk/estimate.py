@@ -1,0 +1,49 @@
+"""How many tickets a file holds and what they may cost: for a time of arrival, and to ask before money is spent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workshop_lib import catalog
+from workshop_lib.bulk.sources import sample
+from workshop_lib.cascade import Policy
+from workshop_lib.llm import Usage, price
+from workshop_lib.tasks import TRIAGE, Ticket
+
+_CHARACTERS_A_TOKEN = 4.0
+_OUTPUT_TOKENS = 120
+"""About what one routing decision takes: the recorded run had 87 to 156 of Nano."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """About how many entries a file holds, and USD at catalogue prices: if no ticket escalates, and if all do and every answer is as long as it may be."""
+
+    entries: int
+    least_usd: float
+    most_usd: float
+
+    def line(self) -> str:
+        """Return the estimate as one line."""
+        spans = f"from about {self.least_usd:,.2f} USD if none escalates to {self.most_usd:,.2f} USD if all do"
+        return f"About {self.entries:,} tickets, {spans}, at catalogue prices; retries that are billed, judges and guardrails come on top."
+
+
+def estimate(path: Path, policy: Policy) -> Estimate:
+    """Return an estimate from the first entries of a file; raise DataError if it cannot be read."""
+    tickets, entries = sample(path)
+    least = _usd(policy.tiers[0], tickets, _OUTPUT_TOKENS)
+    most = sum(_usd(tier, tickets, None) for tier in policy.tiers)
+    return Estimate(entries, least * entries, most * entries)
+
+
+def _usd(tier: str, tickets: Sequence[Ticket], output_tokens: int | None) -> float:
+    """Return the mean cost of one call, with answers of so many tokens, or of all they may have."""
+    model = catalog.model(tier)
+    total = 0.0
+    for ticket in tickets:
+        request = TRIAGE.request(ticket)
+        tool = len(str(request.tool.schema)) if request.tool is not None else 0
+        written = (len(request.prompt) + len(request.system or "") + tool) / _CHARACTERS_A_TOKEN * model.tokens
+        total += price(model, Usage(round(written), output_tokens or request.max_tokens)).usd
+    return total / max(1, len(tickets))

@@ -1,0 +1,196 @@
+"""Pacing: how fast one model may be asked. Within stated limits if there are any; else as fast as it lets us, learned from its refusals.
+
+A refusal (429) slows only the model that refused. What waits here is not sent, so it is neither refused nor charged, and it never
+moves on to a dearer model.
+"""
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+_WINDOW_S = 1.0
+_FIRST_CUT = 0.7
+_CUT = 0.9
+_CUTS_APART_S = 0.5
+_GROWTH_PER_S = 1.02
+_BUSY = 0.8
+_MARGIN = 0.98
+_SLOWEST = 0.2
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What an account may send to one model: requests and tokens per minute; None is not limited (or not known)."""
+
+    rpm: float | None = None
+    tpm: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("rpm", self.rpm), ("tpm", self.tpm)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, got {value:g}")
+
+
+class Rate:
+    """When the next send may leave, in seconds of the caller's clock; not thread-safe.
+
+    Without a stated rate it is free until the first refusal, then 0.7 times the sends of the last second; times 0.9 for further refusals,
+    at most twice a second; two percent more for every busy second without one. A stated limit is a ceiling on the same rule, with a
+    bucket of tokens that each send reserves from.
+    """
+
+    def __init__(self, limit: Limit | None = None) -> None:
+        self._limit = limit or Limit()
+        self._ceiling = None if self._limit.rpm is None else _MARGIN * self._limit.rpm / 60
+        self.per_second = self._ceiling
+        self._sends: deque[float] = deque()
+        self._next = 0.0
+        self._refused_at = -1e9
+        self._cut_at = -1e9
+        self._grown_at = 0.0
+        self._tokens = self._limit.tpm or 0.0
+        self._filled_at: float | None = None
+
+    def delay(self, now: float, tokens: float = 0.0) -> float:
+        """Return how many seconds a send of so many tokens has to wait; 0 if it may leave now."""
+        self._grow(now)
+        slot = 0.0 if self.per_second is None else max(0.0, self._next - now)
+        return max(slot, self._token_delay(now, tokens))
+
+    def sent(self, now: float, tokens: float = 0.0) -> None:
+        """Count a send that leaves now."""
+        self._sends.append(now)
+        self._forget(now)
+        if self.per_second is not None:
+            self._next = max(self._next, now) + 1 / self.per_second
+        self._tokens -= tokens
+
+    def settled(self, reserved: float, used: float) -> None:
+        """Give back what a send reserved and did not use, or take what it used beyond."""
+        if self._limit.tpm is not None:
+            self._tokens = min(self._limit.tpm, self._tokens + reserved - used)
+
+    def refused(self, now: float) -> None:
+        """Slow down after a refusal."""
+        self._refused_at = now
+        if now - self._cut_at < _CUTS_APART_S:
+            return
+        self._cut_at = now
+        self._forget(now)
+        if self.per_second is None:
+            self.per_second = max(1.0, _FIRST_CUT * len(self._sends))
+        else:
+            self.per_second = max(_SLOWEST, _CUT * self.per_second)
+        self._next = max(self._next, now)
+
+    def _grow(self, now: float) -> None:
+        rate = self.per_second
+        if rate is None:
+            return
+        quiet_from = max(self._refused_at + _WINDOW_S, self._grown_at)
+        if now - quiet_from < _WINDOW_S:
+            return
+        self._grown_at = now
+        self._forget(now)
+        if len(self._sends) >= _BUSY * rate * _WINDOW_S:
+            grown = rate * _GROWTH_PER_S
+            self.per_second = grown if self._ceiling is None else min(self._ceiling, grown)
+
+    def _token_delay(self, now: float, tokens: float) -> float:
+        limit = self._limit.tpm
+        if limit is None:
+            return 0.0
+        if self._filled_at is not None:
+            self._tokens = min(limit, self._tokens + (now - self._filled_at) * limit / 60)
+        self._filled_at = now
+        return max(0.0, (min(tokens, limit) - self._tokens) * 60 / limit)
+
+    def _forget(self, now: float) -> None:
+        while self._sends and self._sends[0] <= now - _WINDOW_S:
+            self._sends.popleft()
+
+
+class Stopped(Exception):
+    """The run was stopped while a send waited for its turn."""
+
+
+@dataclass(order=True)
+class _Waiting:
+    patient: bool
+    number: int
+    turn: threading.Event = field(default_factory=threading.Event, compare=False)
+
+
+class Pacer:
+    """A `Rate` shared by threads: they wait their turn, those that were refused before go first."""
+
+    def __init__(self, limit: Limit | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.refusals = 0
+        self._rate = Rate(limit)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._queue: list[_Waiting] = []
+        self._numbers = itertools.count()
+        self._stopped = False
+
+    @property
+    def per_second(self) -> float | None:
+        """Return the sends a second that are allowed now; None while nothing was refused and nothing is stated."""
+        return self._rate.per_second
+
+    def acquire(self, tokens: float = 0.0, *, urgent: bool = False) -> None:
+        """Wait until a send may leave, and count it; raise Stopped if the run ends first."""
+        with self._lock:
+            if not self._stopped and not self._queue and self._leave(tokens):
+                return
+            mine = _Waiting(not urgent, next(self._numbers))
+            first = self._queue[0] if self._queue else None
+            heapq.heappush(self._queue, mine)
+            if first is not None and self._queue[0] is mine:
+                first.turn.set()  # it no longer is the first: let it see that
+        while (pause := self._pause(mine, tokens)) != 0.0:
+            mine.turn.wait(pause)
+
+    def _pause(self, mine: _Waiting, tokens: float) -> float | None:
+        """Return 0 if the send has left, else how long to wait; None means until woken."""
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            mine.turn.clear()
+            if self._queue[0] is not mine:
+                return None
+            if not self._leave(tokens):
+                return max(0.001, self._rate.delay(self._clock(), tokens))
+            heapq.heappop(self._queue)
+            if self._queue:
+                self._queue[0].turn.set()
+            return 0.0
+
+    def _leave(self, tokens: float) -> bool:
+        now = self._clock()
+        if self._rate.delay(now, tokens) > 0:
+            return False
+        self._rate.sent(now, tokens)
+        return True
+
+    def refused(self) -> None:
+        """Tell that a send was refused for going too fast."""
+        with self._lock:
+            self.refusals += 1
+            self._rate.refused(self._clock())
+
+    def settled(self, reserved: float, used: float) -> None:
+        """Tell what a send really used of what it reserved."""
+        with self._lock:
+            self._rate.settled(reserved, used)
+
+    def stop(self) -> None:
+        """Wake all that wait; they and all later ones raise Stopped."""
+        with self._lock:
+            self._stopped = True
+            for waiting in self._queue:
+                waiting.turn.set()

@@ -1,0 +1,96 @@
+"""Patience above the retry loop: a call that was throttled out of its retries, or met nobody, is made again instead of costing its ticket."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from workshop_lib.llm import Ask, CallError, Cost, Reply, Request
+
+Result = TypeVar("Result")
+_SHORTEST_S = 0.001
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a call is made again after its retries are used up: `rounds` of calls that were throttled, and `unreachable_s` of nobody there.
+
+    The second rides out a service that restarts: pauses grow to `longest_pause_s`. `sleep` ends early when the run is stopped.
+    """
+
+    rounds: int = 10
+    unreachable_s: float = 60.0
+    longest_pause_s: float = 5.0
+    longest_directed_s: float = 600.0
+    sleep: Callable[[float], None] = field(default=time.sleep, compare=False)
+    clock: Callable[[], float] = field(default=time.monotonic, compare=False)
+
+
+class _Round:
+    """The failures of one call so far, and how long to wait after each."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.maybe_billed = False
+        self.attempts = 0
+        self._patience = patience
+        self._throttled = 0
+        self._unreachable = 0
+        self._alone_since: float | None = None
+
+    def pause(self, error: CallError) -> float | None:
+        """Return how many seconds to wait before the next call, or None if it is not made."""
+        self.attempts += error.attempts
+        self.maybe_billed = self.maybe_billed or error.maybe_billed
+        if error.kind == "throttled":
+            self._throttled += 1
+            directed = error.retry_after_s or 0.0
+            return directed if self._throttled < self._patience.rounds and directed <= self._patience.longest_directed_s else None
+        if error.kind != "unreachable":
+            return None
+        now = self._patience.clock()
+        self._alone_since = now if self._alone_since is None else self._alone_since
+        self._unreachable += 1
+        longest = min(self._patience.longest_pause_s, 0.25 * 2**self._unreachable)
+        return random.uniform(0.1, longest) if now - self._alone_since < self._patience.unreachable_s else None
+
+
+class Patient:
+    """An `Ask` around an `Ask`, with patience; safe to share between threads."""
+
+    def __init__(self, ask: Ask, patience: Patience) -> None:
+        self._ask = ask
+        self._patience = patience
+
+    def __call__(self, model: str, request: Request) -> Reply:
+        """Answer one request; raise the last CallError once patience is used up, or the request's own time."""
+        ends = None if request.timeout_s is None else self._patience.clock() + request.timeout_s
+
+        def ask() -> Reply:
+            left = request if ends is None else replace(request, timeout_s=max(_SHORTEST_S, ends - self._patience.clock()))
+            return self._ask(model, left)
+
+        reply, rounds = _made(ask, self._patience, ends)
+        if not rounds.attempts:
+            return reply
+        return replace(reply, attempts=reply.attempts + rounds.attempts, cost=Cost(reply.cost.usd, reply.cost.complete and not rounds.maybe_billed))
+
+
+def patiently(call: Callable[[], Result], patience: Patience) -> Result:
+    """Make any other call with the same patience."""
+    return _made(call, patience, None)[0]
+
+
+def _made(call: Callable[[], Result], patience: Patience, ends: float | None) -> tuple[Result, _Round]:
+    rounds = _Round(patience)
+    while True:
+        try:
+            return call(), rounds
+        except CallError as error:
+            earlier_billed = rounds.maybe_billed
+            pause = rounds.pause(error)
+            if pause is None or (ends is not None and patience.clock() + pause >= ends):
+                error.attempts = rounds.attempts
+                error.earlier_maybe_billed = error.earlier_maybe_billed or earlier_billed
+                raise
+        patience.sleep(pause)

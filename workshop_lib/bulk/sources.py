@@ -1,0 +1,240 @@
+"""Tickets from a file of any size, one at a time: JSON lines, a JSON array, CSV, Parquet. A broken entry is told, and costs only itself."""
+
+import codecs
+import csv
+import io
+import json
+import os
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from workshop_lib.bulk.bitmap import Ids, key_of
+from workshop_lib.errors import DataError, SettingsError
+from workshop_lib.tasks import Ticket
+
+LARGEST_ENTRY = 4 * 1024 * 1024
+"""Bytes of one entry; a longer one is refused without being held in memory."""
+
+_FIELDS = ("id", "subject", "body", "customer_tier")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An entry that is no ticket: the id it gave if it gave one, and why it is refused."""
+
+    ticket_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an input: its number from 0, where it stands in words, and the ticket or why it is none."""
+
+    number: int
+    where: str
+    ticket: Ticket | Rejected
+
+
+def read(path: Path, skip: Container[int] = ()) -> Iterator[Entry]:
+    """Yield the entries of a file as they are read, never whole; the format is told by the suffix, JSON lines if by nothing else.
+
+    Entries whose numbers are in `skip` are passed over, lines of JSON without being parsed.
+    Raises DataError, one line, for a file that cannot be read at all: missing, empty, UTF-16, a CSV without the columns.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            yield from _others(_parquet(path), skip)
+            return
+        with path.open("rb") as file:
+            yield from _opened(path, file, skip)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
+
+
+def sample(path: Path, most: int = 2000) -> tuple[list[Ticket], int]:
+    """Return the tickets among the first `most` entries of a file, and about how many entries it holds, exactly if no more than those.
+
+    Raises DataError as `read` does.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            found = list(islice(_parquet(path), most))
+            return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], _parquet_rows(path)
+        with path.open("rb") as file:
+            found = list(islice(_opened(path, file, ()), most))
+            size = os.fstat(file.fileno()).st_size
+            count = len(found) if len(found) < most else round(most * size / file.tell())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
+    return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], count
+
+
+def check(path: Path) -> None:
+    """Read a whole file and raise DataError for the first entry that is no ticket, or has the id of an earlier one, and say how many there are."""
+    seen, wrong, first = Ids(), 0, ""
+    for entry in read(path):
+        reason = entry.ticket.reason if isinstance(entry.ticket, Rejected) else None if seen.add(key_of(entry.ticket.id)) else "an earlier ticket has the same id"
+        if reason is not None:
+            wrong += 1
+            first = first or f"{path} {entry.where}: {reason}"
+    if wrong:
+        raise DataError(f"{first}; {wrong} of its entries cannot be used. Correct the file, or leave --strict out to have them told as error rows.")
+
+
+def _opened(path: Path, file: IO[bytes], skip: Container[int]) -> Iterator[Entry]:
+    first = _first(path, file)
+    if path.suffix.lower() in {".csv", ".tsv"}:
+        return _others(_csv(path, file), skip)
+    return _others(_array(file), skip) if first == b"[" else _lines(file, skip)
+
+
+def entries(tickets: Iterable[Ticket]) -> Iterator[Entry]:
+    """Yield the entries of tickets that are in memory already."""
+    for number, ticket in enumerate(tickets):
+        yield Entry(number, f"ticket {number + 1}", ticket)
+
+
+def _others(found: Iterator[Entry], skip: Container[int]) -> Iterator[Entry]:
+    return (entry for entry in found if entry.number not in skip)
+
+
+def _first(path: Path, file: IO[bytes]) -> bytes:
+    """Return the first byte that is no space, with the file set back behind a byte order mark."""
+    head = file.read(4096)
+    if head.startswith(_UTF16):
+        raise DataError(f"{path} is UTF-16. Save it as UTF-8 and try again.")
+    begin = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+    file.seek(begin)
+    found = head[begin:].lstrip()[:1]
+    if not found and len(head) < 4096:
+        raise DataError(f"{path} is empty. Give it tickets with id, subject and body, as JSON lines, a JSON array, CSV or Parquet.")
+    return found
+
+
+def _lines(file: IO[bytes], skip: Container[int]) -> Iterator[Entry]:
+    number = 0
+    while line := file.readline(LARGEST_ENTRY):
+        where = f"line {number + 1}"
+        if len(line) >= LARGEST_ENTRY and not line.endswith(b"\n"):
+            _skip_line(file)
+            if number not in skip:
+                yield Entry(number, where, _too_large())
+        elif number not in skip and line.strip():
+            yield Entry(number, where, _from_json(line))
+        number += 1
+
+
+def _skip_line(file: IO[bytes]) -> None:
+    while (more := file.readline(LARGEST_ENTRY)) and not more.endswith(b"\n"):
+        pass
+
+
+def _too_large() -> Rejected:
+    return Rejected("", f"larger than {LARGEST_ENTRY // 1024 // 1024} MB")
+
+
+def _from_json(line: bytes) -> Ticket | Rejected:
+    try:
+        fields = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Rejected("", "not UTF-8")
+    except json.JSONDecodeError as error:
+        return Rejected("", f"not JSON ({error.msg} at column {error.colno})")
+    except RecursionError:
+        return Rejected("", "nested too deeply")
+    return ticket_of(fields)
+
+
+def ticket_of(fields: Any) -> Ticket | Rejected:
+    """Return the ticket that an entry describes, or why it is none; fields that a ticket does not have are left out."""
+    if not isinstance(fields, Mapping):
+        return Rejected("", f"an object with id, subject and body is expected, not {type(fields).__name__}")
+    given = fields.get("id")
+    ticket_id = given if isinstance(given, str) else ""
+    present = {name: fields[name] for name in _FIELDS if fields.get(name) is not None}
+    if present.get("customer_tier") == "":
+        del present["customer_tier"]
+    if any(isinstance(value, str) and "\0" in value for value in present.values()):
+        return Rejected(ticket_id.replace("\0", ""), "holds a NUL character")
+    try:
+        return Ticket.model_validate(present)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return Rejected(ticket_id, f"field {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+
+
+def _array(file: IO[bytes]) -> Iterator[Entry]:
+    import ijson  # only this format needs it
+
+    number = 0
+    try:
+        for fields in ijson.items(file, "item", use_float=True):
+            yield Entry(number, f"entry {number + 1}", ticket_of(fields))
+            number += 1
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        yield Entry(number, f"entry {number + 1}", Rejected("", f"not JSON from here on ({reason}); nothing after it can be read"))
+
+
+def _csv(path: Path, file: IO[bytes]) -> Iterator[Entry]:
+    csv.field_size_limit(LARGEST_ENTRY)
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+    header = text.readline()
+    delimiter = max(",;\t", key=header.count)  # a spreadsheet writes what its locale says
+    names = next(csv.reader([header], delimiter=delimiter))
+    missing = {"id", "subject", "body"} - set(names)
+    if missing:
+        raise DataError(f"{path} line 1: no column {', '.join(sorted(missing))}. The header must name id, subject and body.")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    number = 0
+    while True:
+        where = f"line {reader.line_num + 2}"
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            yield Entry(number, where, Rejected("", f"not CSV ({error}); a quote that is not closed is the usual cause"))
+        else:
+            if row is None:
+                return
+            yield Entry(number, where, _from_row(names, row))
+        number += 1
+
+
+def _from_row(names: list[str], row: list[str]) -> Ticket | Rejected:
+    if len(row) > len(names):
+        return Rejected(row[names.index("id")], "more cells than the header has columns; quote a text that holds the delimiter")
+    if any("\udc80" <= letter <= "\udcff" for cell in row for letter in cell):
+        return Rejected("", "not UTF-8")
+    return ticket_of(dict(zip(names, row, strict=False)))
+
+
+def _parquet_rows(path: Path) -> int:
+    import pyarrow.parquet  # which _parquet has found
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _parquet(path: Path) -> Iterator[Entry]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise SettingsError(f"{path}: reading Parquet needs pyarrow. Install it with: pip install 'cascade-workshop[parquet]'") from None
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            missing = {"id", "subject", "body"} - set(file.schema_arrow.names)
+            if missing:
+                raise DataError(f"{path}: no column {', '.join(sorted(missing))}. The table must have id, subject and body.")
+            columns = [name for name in _FIELDS if name in file.schema_arrow.names]
+            rows = (row for batch in file.iter_batches(batch_size=1024, columns=columns) for row in batch.to_pylist())
+            for number, row in enumerate(rows):
+                yield Entry(number, f"row {number + 1}", ticket_of(row))
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"{path} is not a Parquet file that can be read ({' '.join(str(error).split())[:200]}).") from error
