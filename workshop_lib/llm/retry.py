@@ -70,8 +70,19 @@ def call(send: Callable[[], Result], policy: RetryPolicy, timeout_s: float | Non
 
     With `timeout_s` no retry is begun that many seconds after the start or later; a call that runs is not cut off here.
     """
-    enough = stop_after_attempt(policy.max_retries + 1)
     started = policy.clock()
+    try:
+        reply = send()  # nearly always enough, and the loop below costs more than all the rest of a call's bookkeeping
+    except CallError as error:
+        return _again(send, policy, timeout_s, started, error)
+    if policy.budget is not None:
+        policy.budget.succeeded()
+    return Attempted(reply, 1, False)
+
+
+def _again(send: Callable[[], Result], policy: RetryPolicy, timeout_s: float | None, started: float, first: CallError) -> Attempted[Result]:
+    """Go on after a first attempt that failed."""
+    enough = stop_after_attempt(policy.max_retries + 1)
     jitter = wait_random_exponential(multiplier=policy.base_s, max=policy.cap_s)
     failures: list[CallError] = []
 
@@ -83,6 +94,8 @@ def call(send: Callable[[], Result], policy: RetryPolicy, timeout_s: float | Non
 
     def attempt() -> Result:
         try:
+            if not failures:
+                raise first
             return send()
         except CallError as error:
             error.earlier_maybe_billed = any(failure.maybe_billed for failure in failures)
