@@ -128,8 +128,8 @@ print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 # This is arithmetic, not a stopwatch. For N tickets of L seconds each, C at a time, a run takes at least the longest of three times:
 #
 # - **latency**, N x L / C: more at once is faster;
-# - **CPU**, N x the CPU time of a ticket's calls / cores: about 1.5 ms a boto3 call (measured on loopback while this course was made). All
-#   threads of one Python process share about one core;
+# - **CPU**, N x CPU time / cores: about 1.5 ms a boto3 call (measured on loopback while this course was made), and all threads of one Python
+#   process share about one core;
 # - **quota**, (N - burst) / requests a second: every ticket needs a request to Nano.
 #
 # Beyond the point where latency is no longer the longest, more at once only means that more requests are refused. So concurrency needs a
@@ -174,8 +174,8 @@ def ordered(**fault):
         admin.post("/sandbox/ledger/reset", params={"scope": scope}).raise_for_status()
 
 # %% [markdown] id="faults-read"
-# You need not follow this cell line by line. Inside `with ordered(...)` the sandbox produces the fault you name. In the next cell,
-# `ledger(scope)` returns what the *service* counted meanwhile. `once` is the library's gateway without retries, so one call is one request.
+# Inside `with ordered(...)` the sandbox produces the fault you name. In the next cell, `ledger(scope)` returns what the *service*
+# counted meanwhile. `once` is the library's gateway without retries, so one call is one request.
 
 # %% id="map-prepare"
 once = Gateway(lab.settings, RetryPolicy(max_retries=0))
@@ -527,8 +527,8 @@ print(f"Rows that differ from those of the calm run with the library: {len(unlik
 # %% [markdown] id="serve"
 # ## Behind a URL
 #
-# `workshop_lib.service` is a web service with a page for one ticket and a page for many. Its bulk route is missing: you have just built it.
-# `create_app(bulk_route)` mounts it at `POST /api/triage/bulk`, and `running` serves it on this machine until the block ends.
+# `workshop_lib.service` is a web service without a bulk route: you have just built it. `create_app(bulk_route)` mounts it at
+# `POST /api/triage/bulk`, and `running` serves it on this machine until the block ends.
 
 # %% id="serve-code"
 from workshop_lib.service import create_app, running
@@ -555,10 +555,8 @@ print(f"{len(tickets)} tickets in, {len({row['ticket_id'] for row in served})} t
 print(f"Rows equal to those of the first run with the library: {alike}.")
 
 # %% [markdown] id="serve-read"
-# 501 is HTTP's word for "not implemented". The only thing that differs between the two lines is your function.
-#
-# **Look at it.** Set `LOOK = True` and run both cells again. The page `/bulk` at the address that is printed lights up: press its button and
-# watch your rows arrive, next to those of Nano alone and Sonnet alone. Press Enter here to end the service.
+# **Look at it.** Set `LOOK = True` and run both cells again. The page `/bulk` at the address that is printed lights up: press *Run all three*
+# and watch your rows arrive, beside those of one model alone.
 
 # %% [markdown] id="instructor-serve" tags=["instructor"]
 # minutes: 1
@@ -570,7 +568,7 @@ print(f"Rows equal to those of the first run with the library: {alike}.")
 # %% [markdown] id="grown"
 # ## The same, grown up
 #
-# Your route loses no ticket while it lives. Three things are missing for a night of a million tickets:
+# Three things are missing for a night of a million tickets:
 #
 # | what happens | your route | the library's run |
 # |---|---|---|
@@ -624,15 +622,14 @@ with TemporaryDirectory() as folder:
         print(f"{name:<8} ended by: {job.end}. Finished: {far} tickets.")
 
 print(f"Lost: {len(tickets) - len({row['ticket_id'] for row in kept})} tickets. Made twice: {len(bought) - len(set(bought))} calls.")
-print(f"Rows as in the first run: {'yes' if len(kept) == len(rows) else 'no'}. Bill: {'the same' if abs(job.journal.totals.usd - bill) < 1e-9 else 'another'}.")
+print(f"Rows as in the first run: {'yes' if sorted(map(line, kept)) == sorted(map(line, rows)) else 'no'}.")
+print(f"Bill as in the first run: {'yes' if abs(job.journal.totals.usd - bill) < 1e-9 else 'no'} (sandbox).")
 
 # %% [markdown] id="grown-read"
-# The journal holds a short record for each finished ticket, written *after* its rows. What has no record is cut off and asked again. So
-# half a row does no harm, and a real kill costs at most the tickets that were in work.
+# The journal holds a short record for each finished ticket, written *after* its rows. What has no record is cut off and asked again. So half
+# a row does no harm, and a real kill costs only the tickets that were in work. A guard lets those end, so the bill may pass its sum a little.
 #
-# A guard does not cut off what is in work either: the bill ends a little above the sum.
-#
-# Now the pacer. 120 generated tickets, 32 at once, the same quota for your route and for the library's calls.
+# Now the pacer: 160 generated tickets, 16 at once, twice through your route, once with your calls and once with paced ones.
 
 # %% id="paced-code"
 from workshop_lib.bulk.paced import Paced, Pacers
@@ -651,21 +648,21 @@ def by_hand(scope):
     return ReplyCache(None, patient(scope, [], random.Random(SEED)))
 
 # %% id="paced-run"
-many = list(generated(120, SEED))
+many = list(generated(160, SEED))
 for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
     with ordered(throttle_rps=QUOTA_RPS, burst=QUOTA_RPS) as scope:
-        found = [json.loads(text) for text in bulk_route(many, make_ask(scope), 32)]
+        found = [json.loads(text) for text in bulk_route(many, make_ask(scope), 16)]
         total = ledger(scope)
     answered = {row["ticket_id"] for row in found} - {row["ticket_id"] for row in found if "error" in row}
-    often = "few" if total["throttled"] < total["calls"] / 10 else "many"
+    often = "few" if total["throttled"] < total["calls"] / 4 else "many"
     print(f"{name:<12} tickets lost: {len(many) - len(answered)}. Requests refused: {often} (sandbox).")
 
 # %% [markdown] id="paced-read"
-# "Few" means less than one request in ten. Nobody told the pacer the quota. It sends freely until the first refusal, then as fast as 0.7
-# times the last second, a tenth less at each further refusal (at most twice a second), and two percent more for each busy second without
-# one. What waits at the pacer was not sent, so it is not refused.
+# The line between few and many is one request in four. Nobody told the pacer the quota. It sends freely until the first refusal, then 0.7
+# times as fast, a tenth less after further refusals, and two percent more for each busy second without one. What waits at the pacer was not
+# sent, so it cannot be refused.
 #
-# With the numbers of your account you can state the quota instead, and most refusals never happen. Which numbers?
+# If you know your quota, state it instead, and most refusals never happen. Which quota do you need?
 
 # %% [markdown] id="instructor-grown" tags=["instructor"]
 # minutes: 2
@@ -678,14 +675,14 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
 # %% [markdown] id="ex5-header"
 # ## Exercise 5 · 5 minutes · core · Will it fit?
 #
-# A stream of tickets arrives and must be answered as fast as it comes. What does each tier need? Complete `capacity`:
+# Tickets arrive in a stream. What does each tier need to keep up? Complete `capacity`:
 #
 # - `calls_per_s`: calls a second to this tier. The share `escalated` (0 to 1) of the tickets goes on from nano to sonnet;
 # - `at_once`: calls under way at the same time, with `tier["p95_s"]`, the latency that 95 of 100 calls stay below;
 # - `tokens_per_min`: tokens reserved a minute. When a call begins, Bedrock reserves its input *and its whole* `maxTokens`, however short the
 #   answer will be.
 #
-# A tier also has `input_tokens`, `output_tokens` and `max_tokens` of a call. Hints: `lab.hint("ex5")`.
+# A tier has `input_tokens`, `output_tokens` and `max_tokens` of a call. Hints: `lab.hint("ex5")`.
 
 # %% id="ex5" tags=["exercise"]
 def capacity(tickets_per_s, escalated, tiers):
@@ -712,9 +709,12 @@ from workshop_lib.evaluation.recorded import recorded, recorded_arms
 
 replies, PER_S = recorded(), 20
 escalated = recorded_arms()["cascade (documented)"]["escalated"].mean()
-tiers = {name: {"p95_s": replies[f"{name}_latency_ms"].quantile(0.95) / 1000, "max_tokens": request(tickets[0]).max_tokens} for name in ("nano", "sonnet")}
+tiers = {"nano": {}, "sonnet": {}}
 for name, tier in tiers.items():
-    tier |= {f"{way}_tokens": replies[f"{name}_{way}_tokens"].mean() for way in ("input", "output")}
+    tier["p95_s"] = replies[f"{name}_latency_ms"].quantile(0.95) / 1000
+    tier["input_tokens"] = replies[f"{name}_input_tokens"].mean()
+    tier["output_tokens"] = replies[f"{name}_output_tokens"].mean()
+    tier["max_tokens"] = request(tickets[0]).max_tokens
 
 needs = pd.DataFrame(capacity(PER_S, escalated, tiers))
 ended = [tier["input_tokens"] + catalog.model(name).burndown * tier["output_tokens"] for name, tier in tiers.items()]
