@@ -161,3 +161,18 @@ def test_a_summary_that_cannot_be_written_is_told_before_the_run(source: Path, t
     """Without it a run would be paid for and then end in an error."""
     with pytest.raises(DataError, match="Name another file with --summary"):
         bulk(Options(source, tmp_path / "out.ndjson", summary=tmp_path / "none" / "s.json"))
+
+
+def test_the_documentation_names_every_option() -> None:
+    """Without it an option could be added and nobody told, or the page name one that is gone."""
+    import re
+
+    from typer.main import get_command
+
+    from workshop_lib.cli import app
+
+    command = get_command(app).commands["bulk"]  # type: ignore[attr-defined]
+    options = {name for parameter in command.params for name in parameter.opts if name.startswith("--")}
+    text = (ROOT / "docs" / "bulk.md").read_text()
+    table = text[text.index("## Options") : text.index("## How fast")]
+    assert set(re.findall(r"(?<=`)--[a-z-]+(?=`)", table)) == options
