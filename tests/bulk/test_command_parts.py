@@ -15,7 +15,7 @@ from workshop_lib.bulk.job import Job
 from workshop_lib.bulk.journal import Totals, open_journal
 from workshop_lib.bulk.paced import Counts
 from workshop_lib.bulk.pacing import Limit
-from workshop_lib.bulk.progress import Lines, Progress
+from workshop_lib.bulk.progress import Bar, Lines, Progress
 from workshop_lib.bulk.sources import check, entries, sample
 from workshop_lib.bulk.station import Pace, models_of
 from workshop_lib.bulk.summary import Summary, summary
@@ -156,6 +156,21 @@ def test_progress_tells_rate_time_left_escalation_cost_and_throttles() -> None:
     clock.now = 10.1
     told.ticket()
     assert file.getvalue() == "101 of about 1000 tickets: 10.0/s, 1:30 left, 1.0% escalated, at least 0.2000 USD, 1 failed, 8 throttled\n"
+
+
+def test_a_bar_shows_where_the_run_ended(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a finished run would look as if some tickets were missing, or the terminal stay without its cursor."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    totals = Totals()
+    told = Progress(totals, 3, dict, Bar(3), 1000.0)
+    for _ in range(3):
+        totals.add(0.001, failed=False, escalated=False, cost_complete=True)
+        told.ticket()
+    told.close()
+    said = capsys.readouterr().err
+    assert "3/3" in said
+    assert said.rstrip().endswith("\x1b[?25h")
 
 
 def test_progress_counts_only_what_this_run_did() -> None:
