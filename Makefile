@@ -7,7 +7,7 @@ GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-fast test-llm lab bench build fuzz clean
+.PHONY: help run test test-fast test-llm lab bench build fuzz soak clean
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ test-llm: $(INSTALLED)  ## Try a real small model behind the sandbox; installs i
 
 fuzz: $(INSTALLED)  ## Send mutated requests to the sandbox for a minute: no answer of 500 or above, no hang
 	FUZZ_SECONDS=60 $(BIN)/python -m pytest -q tests/fuzz
+
+soak: $(INSTALLED)  ## Kill bulk runs of 5,000 tickets twenty times while the service fails: nothing lost, nothing twice (half an hour)
+	WORKSHOP_SOAK=1 $(BIN)/python -m pytest -q tests/bulk/test_reliability.py -k killed
 
 clean:  ## Remove what was made: environment, reports, caches
 	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

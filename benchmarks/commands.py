@@ -63,11 +63,27 @@ def finished(run: Running) -> Finished:
             first_s = time.perf_counter() - run.started
         else:
             time.sleep(0.002)
+    sampled = 0.0
+    while os.waitid(os.P_PID, run.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        sampled = max(sampled, _peak_mib(run.process.pid))
+        time.sleep(0.01)
     _, status, usage = os.wait4(run.process.pid, 0)
     run.process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - run.started
     peak = usage.ru_maxrss / MIB if sys.platform != "darwin" else usage.ru_maxrss / MIB / 1024
-    return Finished(run.process.returncode, peak, first_s, seconds, json.loads(run.out.with_suffix(".summary").read_text()))
+    return Finished(run.process.returncode, sampled or peak, first_s, seconds, json.loads(run.out.with_suffix(".summary").read_text()))
+
+
+def _peak_mib(pid: int) -> float:
+    """Return the peak resident memory of a process so far, 0 where the system does not tell.
+
+    What `wait4` tells includes the memory that the process shared with this one between its fork and its exec.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
