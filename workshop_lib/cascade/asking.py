@@ -6,10 +6,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from workshop_lib import catalog
-from workshop_lib.cascade.gate import Asking, AskingGate, Check, Seen
+from workshop_lib.cascade.gate import Asking, AskingGate, Check, ModelKey, Seen
 from workshop_lib.llm import InvalidAnswer, Request, Tool
 from workshop_lib.tasks.base import payload, validate
 
@@ -57,15 +56,10 @@ class JudgeGate(AskingGate):
     """
 
     kind: Literal["judge"] = "judge"
-    model: str
+    model: ModelKey
     below: float = Field(default=4, ge=1, le=5)
     rate: float = Field(default=1.0, gt=0, le=1)
     seed: int = 0
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, name: str) -> str:
-        return catalog.model(name).key
 
     def samples(self, item_id: str) -> bool:
         """Say whether an item is among those that are judged."""

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from workshop_lib import catalog
 from workshop_lib.llm import CallError, Cost, Reply, Request
 
 Purpose = Literal["judge", "sample", "router"]
+ModelKey = Annotated[str, AfterValidator(lambda name: catalog.model(name).key)]
+"""A model in a policy: given by key or id, kept by key; UnknownModelError if the catalogue has none."""
 _TEXT_FIELDS = ("subject", "body", "question", "text")
 
 
@@ -24,6 +26,12 @@ class Seen:
     item_id: str = ""
     reply: Reply | None = None
     learned: "Mapping[str, Learned]" = field(default_factory=dict)
+
+    def learned_model(self, name: str, role: str) -> "Learned":
+        """Return the trained model of a name; raise ValueError if the walk was not given it."""
+        if name not in self.learned:
+            raise ValueError(f"the learned {role} {name!r} was not given; pass walk(..., learned={{{name!r}: {role}}})")
+        return self.learned[name]
 
 
 class Learned(Protocol):
@@ -90,12 +98,7 @@ class BaseGate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    only_after: tuple[str, ...] = ()
-
-    @field_validator("only_after")
-    @classmethod
-    def _known(cls, tiers: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(catalog.model(tier).key for tier in tiers)
+    only_after: tuple[ModelKey, ...] = ()
 
     def applies(self, tier: str) -> bool:
         """Say whether this gate looks at a tier's answers."""
@@ -129,6 +132,3 @@ def item_text(item: BaseModel) -> str:
     return "\n".join(value for name in wanted if isinstance(value := getattr(item, name), str))
 
 
-def catalogued(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table by model with every name as the catalogue's key; raise UnknownModelError for a model that is not there."""
-    return {catalog.model(name).key: value for name, value in table.items()}

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
 from workshop_lib.cascade.asking import AgreementGate, JudgeGate
 from workshop_lib.cascade.calibrators import Calibrator
-from workshop_lib.cascade.gate import Check, FreeGate, Seen, catalogued
+from workshop_lib.cascade.gate import Check, FreeGate, ModelKey, Seen
 from workshop_lib.cascade.logprobs import label_probability
 from workshop_lib.tasks.triage import Category
 
@@ -22,13 +22,8 @@ class ConfidenceGate(FreeGate):
 
     kind: Literal["confidence"] = "confidence"
     below: Threshold
-    per_model: dict[str, Threshold] = Field(default_factory=dict)
+    per_model: dict[ModelKey, Threshold] = Field(default_factory=dict)
     per_category: dict[Category, Threshold] = Field(default_factory=dict)
-
-    @field_validator("per_model")
-    @classmethod
-    def _keys(cls, table: dict[str, float]) -> dict[str, float]:
-        return catalogued(table)
 
     def threshold(self, tier: str, category: str | None) -> float:
         """Return the threshold for a tier's answer of a category."""
@@ -50,13 +45,8 @@ class CalibratedGate(FreeGate):
 
     kind: Literal["calibrated"] = "calibrated"
     below: float = Field(ge=0, le=1)
-    calibrators: dict[str, Calibrator]
+    calibrators: dict[ModelKey, Calibrator]
     uncalibrated: Literal["escalate", "raw"] = "escalate"
-
-    @field_validator("calibrators")
-    @classmethod
-    def _keys(cls, table: dict[str, Calibrator]) -> dict[str, Calibrator]:
-        return catalogued(table)
 
     def check(self, seen: Seen) -> Check:
         """Return the verdict, with the raw confidence and the calibrated one, None if the model has no calibrator."""
@@ -149,9 +139,7 @@ class ScorerGate(FreeGate):
 
     def check(self, seen: Seen) -> Check:
         """Return the verdict, with the probability; raise ValueError if the scorer was not given."""
-        if self.name not in seen.learned:
-            raise ValueError(f"the learned scorer {self.name!r} was not given; pass walk(..., learned={{{self.name!r}: scorer}})")
-        wrong = seen.learned[self.name].probability(seen)
+        wrong = seen.learned_model(self.name, "scorer").probability(seen)
         return Check(self.kind, f"{self.name}: wrong with probability {wrong:.3g} > {self.above:g}" if wrong > self.above else None, wrong)
 
 

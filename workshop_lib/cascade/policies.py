@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workshop_lib import catalog
-from workshop_lib.cascade.gate import Learned
+from workshop_lib.cascade.gate import Learned, ModelKey
 from workshop_lib.cascade.gates import CategoryGate, ConfidenceGate, Gate, LogprobGate, ScorerGate, StakesGate
 from workshop_lib.cascade.routing import LearnedRouter, Router
 from workshop_lib.cascade.trouble import Trouble
@@ -26,16 +26,11 @@ class Policy(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    tiers: tuple[str, ...] = Field(min_length=1)
+    tiers: tuple[ModelKey, ...] = Field(min_length=1)
     gates: tuple[Gate, ...] = ()
     router: Router | None = None
     trouble: Trouble = Trouble()
     ask_every_gate: bool = False
-
-    @field_validator("tiers")
-    @classmethod
-    def _known(cls, tiers: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(catalog.model(tier).key for tier in tiers)
 
     @model_validator(mode="after")
     def _fits(self) -> "Policy":

@@ -4,10 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from workshop_lib import catalog
-from workshop_lib.cascade.gate import Asking, Seen
+from workshop_lib.cascade.gate import Asking, ModelKey, Seen
 from workshop_lib.llm import Request, Tool
 from workshop_lib.tasks.base import payload, validate
 
@@ -27,12 +26,7 @@ class Choice:
 class _Router(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    start: str
-
-    @field_validator("start")
-    @classmethod
-    def _known(cls, tier: str) -> str:
-        return catalog.model(tier).key
+    start: ModelKey
 
 
 class HeuristicRouter(_Router):
@@ -76,9 +70,7 @@ class LearnedRouter(_Router):
 
     def choose(self, seen: Seen) -> Choice:
         """Return where an item starts, with the probability; raise ValueError if the model was not given."""
-        if self.name not in seen.learned:
-            raise ValueError(f"the learned router {self.name!r} was not given; pass walk(..., learned={{{self.name!r}: router}})")
-        hard = seen.learned[self.name].probability(seen)
+        hard = seen.learned_model(self.name, "router").probability(seen)
         skips = hard >= self.at_least
         return Choice(self.kind, skips, f"{self.name}: hard with probability {hard:.3g} {'>=' if skips else '<'} {self.at_least:g}", hard)
 
@@ -87,13 +79,8 @@ class ClassifierRouter(_Router):
     """Start later when a small model, asked how hard the item is from 1 to 5, says `at_least` or more; its call is charged."""
 
     kind: Literal["classifier"] = "classifier"
-    model: str
+    model: ModelKey
     at_least: int = Field(default=4, ge=1, le=5)
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, name: str) -> str:
-        return catalog.model(name).key
 
     def ask(self, asking: Asking) -> Choice:
         """Return where an item starts; raise CallError if the call fails and InvalidAnswer if the model gave no number."""
