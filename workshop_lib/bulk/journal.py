@@ -9,7 +9,6 @@ import errno
 import json
 import os
 import struct
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import IO
 
 from workshop_lib.bulk.bitmap import KEY, Ids, Lines
 from workshop_lib.errors import DataError, SettingsError
+from workshop_lib.locking import claim
 
 FORMAT = "cascade-workshop journal 1"
 SYNC_S = 0.1
@@ -252,21 +252,10 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _lock(file: IO[bytes], out: Path) -> None:
-    """Take the file for this run alone; the system lets go of it when the process ends, however it ends."""
-    busy: type[OSError] = BlockingIOError
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            busy = OSError
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except busy:
+    """Take the file for this run alone."""
+    if not claim(file):
         file.close()
-        raise SettingsError(f"Another run is writing {out}. Wait for it to end, or name another --out.") from None
+        raise SettingsError(f"Another run is writing {out}. Wait for it to end, or name another --out.")
 
 
 def _unwritable(out: Path, error: OSError) -> DataError:

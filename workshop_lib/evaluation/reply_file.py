@@ -6,7 +6,6 @@ Lines are of four kinds: the header (format, date, code, provenance), a reply, a
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.evaluation.provenance import Provenance, code_revision, settings, sha256, template
 from workshop_lib.llm import Cost, Reply, Request, TokenLogprob, Usage
+from workshop_lib.locking import claim
 
 FORMAT = "cascade-workshop replies 2"
 _ANY_FORMAT = "cascade-workshop replies "
@@ -137,20 +137,9 @@ def alone(path: Path) -> Iterator[None]:
     The lock is on FILE.lock, which stays behind empty; the system lets go of it when the process ends, however it ends.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    busy: type[OSError] = BlockingIOError
     with path.with_name(path.name + ".lock").open("ab") as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                busy = OSError
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except busy:
-            raise SettingsError(f"Another run is asking for the replies in {path}. Wait for it to end, or name another file with --cache.") from None
+        if not claim(file):
+            raise SettingsError(f"Another run is asking for the replies in {path}. Wait for it to end, or name another file with --cache.")
         yield
 
 

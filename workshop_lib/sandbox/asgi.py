@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from starlette.types import Receive, Scope, Send
 
 from workshop_lib.sandbox.cutting import Cut, hang_up
+from workshop_lib.sandbox.disconnect import left
 from workshop_lib.sandbox.wire import Reply, Streamed
 
 LARGEST_BODY = 4 * 1024 * 1024
@@ -80,7 +81,7 @@ async def _stream(scope: Scope, answer: Streamed, receive: Receive, send: Send) 
     """
     await send({"type": "http.response.start", "status": answer.status, "headers": _pairs({SOURCE_HEADER: "stand-in", **answer.headers})})
     sending = asyncio.ensure_future(_send_chunks(scope, answer, send))
-    leaving = asyncio.ensure_future(_client_left(receive))
+    leaving = asyncio.ensure_future(left(receive))
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -102,11 +103,6 @@ async def _send_chunks(scope: Scope, answer: Streamed, send: Send) -> None:
         _report(scope, error)
         raise
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _client_left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _report(scope: Scope, error: Exception) -> None:

@@ -14,7 +14,7 @@ _GONE: Reply = (499, {}, {"message": "The client went away."})
 async def unless_gone(receive: Receive, answering: Coroutine[Any, Any, Reply | Streamed]) -> Reply | Streamed:
     """Return the answer; if the client goes away first, end the work on it and return a reply that nobody reads. The body must be read before."""
     working = asyncio.ensure_future(answering)
-    leaving = asyncio.create_task(_left(receive))
+    leaving = asyncio.create_task(left(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else _GONE
@@ -23,6 +23,7 @@ async def unless_gone(receive: Receive, answering: Coroutine[Any, Any, Reply | S
             task.cancel()
 
 
-async def _left(receive: Receive) -> None:
+async def left(receive: Receive) -> None:
+    """Wait until the client goes away; the body must be read before."""
     while (await receive())["type"] != "http.disconnect":
         pass
