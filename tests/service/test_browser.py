@@ -1,5 +1,6 @@
 """The pages, in a real browser against the service on the sandbox: what a person sees, with mouse, keyboard and assistive technology."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 import axe_playwright_python
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 from scripted import SETTINGS, Scripted, says, stuck_service
 
 from workshop_lib.llm import Ask, Gateway, Reply, Request
@@ -126,6 +127,18 @@ def test_what_people_and_models_write_is_text(page: Page, serving: Serving) -> N
     expect(page.locator("#nano .why")).to_have_text(INJECTION)
     assert page.locator("main img, main script").count() == 0
     assert page.title().startswith("Routing demo")
+
+
+@pytest.mark.parametrize(("path", "name"), [("/", "Route the ticket"), ("/bulk", "Run all three")])
+def test_a_button_cannot_be_pressed_before_its_script_is_there(page: Page, live: str, path: str, name: str) -> None:
+    """Without it an early click would send the form itself, which the page's policy blocks, and nothing would happen."""
+    held: list[Route] = []
+    page.route(re.compile(r"/static/(demo|bulk)\.js$"), lambda asked: held.append(asked))  # playwright wants a function it can mark
+    page.goto(live + path, wait_until="commit")
+    expect(page.get_by_role("button", name=name)).to_be_disabled()
+    for script in held:
+        script.continue_()
+    expect(page.get_by_role("button", name=name)).to_be_enabled()
 
 
 def test_rows_are_text_too(page: Page, live: str) -> None:

@@ -183,6 +183,7 @@ async function open() {
     $("compare").hidden = false;
     run(submitted);
   });
+  $("start").disabled = false; // before, a click would send the form itself
   $("stop").addEventListener("click", () => running?.abort());
   $("reading").textContent =
     "Agreement: the same category and priority as Sonnet on tickets that both finished; it is no measure of being right. " +

@@ -187,6 +187,7 @@ async function open() {
   idle();
   showSession();
   $("ticket").addEventListener("submit", route);
+  $("route").disabled = false; // before, a click would send the form itself
   $("sample").addEventListener("change", pick);
   $("stop").addEventListener("click", () => running?.abort());
   for (const name of ["subject", "body"]) {
