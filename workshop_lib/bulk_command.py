@@ -147,9 +147,9 @@ def _interruptible(job: Job, end_at_once: Callable[[], None], command: str) -> I
 
     def once(_number: int, _frame: FrameType | None) -> None:
         job.stop("interrupted")
-        _say("\nStopping: no further ticket is begun, those in work are finished. Press Ctrl-C again to leave them.\n")
-        for number in handlers:
+        for number in handlers:  # first, so that who follows what is said next is heard
             signal.signal(number, twice)
+        _say("\nStopping: no further ticket is begun, those in work are finished. Press Ctrl-C again to leave them.\n")
 
     def twice(_number: int, _frame: FrameType | None) -> None:
         end_at_once()
