@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from workshop_lib.bulk.bitmap import Ids, key_of
 from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.tasks import Ticket
+from workshop_lib.tasks.triage import ticket_fields
 
 LARGEST_ENTRY = 4 * 1024 * 1024
 """Bytes of one entry; a longer one is refused without being held in memory."""
 
-_FIELDS = ("id", "subject", "body", "customer_tier")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -158,9 +158,7 @@ def ticket_of(fields: Any) -> Ticket | Rejected:
         return Rejected("", f"an object with id, subject and body is expected, not {type(fields).__name__}")
     given = fields.get("id")
     ticket_id = given if isinstance(given, str) else ""
-    present = {name: fields[name] for name in _FIELDS if fields.get(name) is not None}
-    if present.get("customer_tier") == "":
-        del present["customer_tier"]
+    present = ticket_fields(fields)
     if any(isinstance(value, str) and "\0" in value for value in present.values()):
         return Rejected(ticket_id.replace("\0", ""), "holds a NUL character")
     try:
@@ -233,7 +231,7 @@ def _parquet(path: Path) -> Iterator[Entry]:
             missing = {"id", "subject", "body"} - set(file.schema_arrow.names)
             if missing:
                 raise DataError(f"{path}: no column {', '.join(sorted(missing))}. The table must have id, subject and body.")
-            columns = [name for name in _FIELDS if name in file.schema_arrow.names]
+            columns = [name for name in Ticket.model_fields if name in file.schema_arrow.names]
             rows = (row for batch in file.iter_batches(batch_size=1024, columns=columns) for row in batch.to_pylist())
             for number, row in enumerate(rows):
                 yield Entry(number, f"row {number + 1}", ticket_of(row))

@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workshop_lib.evaluation.baselines import Baseline
-
-URGENT = ("P0", "P1")
-_CELLS = 4_000_000  # resampled counts held in memory at once
+from workshop_lib.evaluation.labels import URGENT
+from workshop_lib.evaluation.uncertainty import resampled_totals
 
 
 def family_intervals(arms: Mapping[str, pd.DataFrame | Baseline], draws: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -27,14 +26,12 @@ def family_intervals(arms: Mapping[str, pd.DataFrame | Baseline], draws: int = 2
     for name, arm in arms.items():
         if isinstance(arm, Baseline):
             continue
-        codes = np.unique(arm["family"].astype(str), return_inverse=True)[1]
-        families = int(codes.max()) + 1
         ratios = _ratios(arm)
-        above = np.array([np.bincount(codes, weights=top, minlength=families) for top, _ in ratios.values()]).T
-        below = np.array([np.bincount(codes, weights=bottom, minlength=families) for _, bottom in ratios.values()]).T
-        lows, highs = _bounds(above, below, draws, seed)
-        row: dict[str, Any] = {"arm": name, "n": len(arm), "families": families}
-        for column, top, bottom, low, high in zip(ratios, above.sum(axis=0), below.sum(axis=0), lows, highs, strict=True):
+        above, below = (np.array([pair[side] for pair in ratios.values()]) for side in (0, 1))
+        drawn = resampled_totals([*above, *below], arm["family"], draws=draws, seed=seed)
+        lows, highs = _bounds(drawn[:, : len(above)], drawn[:, len(above) :])
+        row: dict[str, Any] = {"arm": name, "n": len(arm), "families": int(arm["family"].astype(str).nunique())}
+        for column, top, bottom, low, high in zip(ratios, above.sum(axis=1), below.sum(axis=1), lows, highs, strict=True):
             row |= {column: float(top / bottom) if bottom else math.nan, f"{column}_low": float(low), f"{column}_high": float(high)}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -63,20 +60,12 @@ def _column(values: "pd.Series[Any] | NDArray[Any]") -> NDArray[np.float64]:
     return np.asarray(values, dtype=float)
 
 
-def _bounds(above: NDArray[np.float64], below: NDArray[np.float64], draws: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    families = len(above)
-    generator = np.random.default_rng(seed)
-    shares = np.full(families, 1 / families)
-    block = max(1, _CELLS // families)
-    drawn = []
-    for start in range(0, draws, block):
-        counts = generator.multinomial(families, shares, size=min(block, draws - start)).astype(float)
-        bottom = counts @ below
-        drawn.append(np.divide(counts @ above, bottom, out=np.full_like(bottom, math.nan), where=bottom > 0))
-    figures = np.concatenate(drawn)
+def _bounds(above: NDArray[np.float64], below: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the bounds of each ratio over the draws, a row each; a draw without such an item says nothing about it."""
+    figures = np.divide(above, below, out=np.full_like(below, math.nan), where=below > 0)
     bounds = np.full((2, figures.shape[1]), math.nan)
     for column in range(figures.shape[1]):
-        known = figures[~np.isnan(figures[:, column]), column]  # a draw without such an item says nothing about it
+        known = figures[~np.isnan(figures[:, column]), column]
         if known.size:
             bounds[:, column] = np.percentile(known, [2.5, 97.5])
     return bounds[0], bounds[1]

@@ -23,7 +23,7 @@ __all__ = [
     "summary", "text_table", "threshold_sweep",
 ]  # fmt: skip
 
-_NOTHING_REACHED = frozenset({"unreachable", "access", "not_found"})
+NOTHING_REACHED = frozenset({"unreachable", "access", "not_found"})
 _BOOLEANS = ("needs_human", "gold_needs_human")
 
 
@@ -43,7 +43,7 @@ def run_arm(
             for future in waiting:
                 future.cancel()
     failed = [trace.steps[-1].error for trace in traces if trace.outcome == "error"]
-    unreached = [error for error in failed if error is not None and error.kind in _NOTHING_REACHED]
+    unreached = [error for error in failed if error is not None and error.kind in NOTHING_REACHED]
     if unreached and 2 * len(unreached) >= len(traces):
         raise unreached[0]
     return traces

@@ -20,7 +20,7 @@ from workshop_lib.evaluation.arms import (
     summary,
 )
 from workshop_lib.evaluation.cache import ReplyCache, once
-from workshop_lib.evaluation.labels import LabelledTicket, load_tickets
+from workshop_lib.evaluation.labels import LabelledTicket, load_tickets, relabelled
 from workshop_lib.evaluation.learned_arms import NEIGHBOURS, best_by_category, category_majority, nearest_tiers
 from workshop_lib.evaluation.metrics import bootstrap_difference, mcnemar_exact, performance_gap_recovered, wilson
 from workshop_lib.evaluation.provenance import Provenance, provenance, shipped_split
@@ -224,12 +224,12 @@ def _arms(traces: Mapping[str, Sequence[Trace[RoutingDecision]]], plan: _Plan, l
 
 def _judge_labels(
     tickets: Sequence[LabelledTicket], verdicts: Sequence[Trace[RoutingDecision]], reviews: Mapping[str, Label]
-) -> tuple[list[LabelledTicket], int]:
+) -> tuple[tuple[LabelledTicket, ...], int]:
     """Return the tickets with the judge's labels, a person's review before the judge's word, and how many were reviewed."""
     labels = {trace.item_id: trace.answer.label for trace in verdicts if trace.answer is not None}
     reviewed = {entry.ticket.id: reviews[entry.ticket.id] for entry in tickets if entry.ticket.id in reviews}
     labels |= reviewed
-    return [LabelledTicket(entry.ticket, labels[entry.ticket.id], entry.cohort, entry.family) for entry in tickets if entry.ticket.id in labels], len(reviewed)
+    return relabelled(tickets, labels), len(reviewed)
 
 
 def _agreement(judge: pd.DataFrame) -> pd.DataFrame:

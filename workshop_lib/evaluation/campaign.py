@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from workshop_lib import catalog
+from workshop_lib.evaluation.arms import NOTHING_REACHED
 from workshop_lib.evaluation.cache import ReplyCache, request_hash
 from workshop_lib.evaluation.reply_file import Key
 from workshop_lib.llm import CallError, Reply, Request
@@ -16,7 +17,6 @@ CHARACTERS_PER_TOKEN = 4.0
 """Rule of thumb for English text, used only until a model has replied and its own count is known."""
 OUTPUT_TOKENS = 200
 """Assumed length of a routing decision with its reasoning: recorded means are 110 to 215 (data/recorded), used until a model has replied."""
-_HOPELESS = frozenset({"unreachable", "access", "not_found"})
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _settle(pending: "dict[Future[Reply], tuple[str, Key]]", failed: dict[Key, C
         try:
             future.result()
         except CallError as error:
-            if error.kind in _HOPELESS:
+            if error.kind in NOTHING_REACHED:
                 raise
             failed[key] = error
         done(model)

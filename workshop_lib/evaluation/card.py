@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from workshop_lib import catalog
 from workshop_lib.errors import DataError
-from workshop_lib.evaluation.labels import LabelledQuestion, LabelledTicket, QuestionSplit, load_questions, load_tickets
+from workshop_lib.evaluation.labels import FIELDS, LabelledQuestion, LabelledTicket, QuestionSplit, load_questions, load_tickets
 from workshop_lib.evaluation.metrics import ece, wilson
 from workshop_lib.paths import ROOT
 from workshop_lib.sandbox import engine
@@ -30,7 +30,6 @@ MIN_STEP = 4.0
 MIN_ECE = 0.05
 """The expected calibration error above which the small stand-in counts as over-confident."""
 _LADDER = ("small", "medium", "large")
-_FIELDS = ("category", "priority", "needs_human")
 _KINDS = ("fact", "one_step", "multi_step", "code")
 _DIGEST = bytes(16)  # no draw is made: the tool is strict and the temperature is 0
 
@@ -46,7 +45,7 @@ class Score:
     @property
     def all_three(self) -> list[bool]:
         """Say for every ticket whether all three fields are right."""
-        return [all(row) for row in zip(*(self.right[name] for name in _FIELDS), strict=True)]
+        return [all(row) for row in zip(*(self.right[name] for name in FIELDS), strict=True)]
 
     @property
     def accuracy(self) -> float:
@@ -78,7 +77,7 @@ def card(split: QuestionSplit = "test") -> str:
 def score(capacity: str, tickets: Sequence[LabelledTicket]) -> Score:
     """Ask one triage stand-in about tickets, through the labs' own prompt and a strict tool, so that no quirk interferes."""
     model = next(model for model in catalog.models().values() if model.stand_in.triage == capacity)
-    right: dict[str, list[bool]] = {name: [] for name in _FIELDS}
+    right: dict[str, list[bool]] = {name: [] for name in FIELDS}
     confidence = []
     for entry in tickets:
         request = TRIAGE.request(entry.ticket)
@@ -86,7 +85,7 @@ def score(capacity: str, tickets: Sequence[LabelledTicket]) -> Score:
         tool = ToolSpec(request.tool.name, request.tool.description, request.tool.schema, strict=True)
         asked = Ask(model, (Turn("user", request.prompt),), _DIGEST, request.system or "", (tool,), "tool", tool.name)
         said = engine.complete(asked).tool_input
-        for name in _FIELDS:
+        for name in FIELDS:
             right[name].append(said[name] == getattr(entry.label, name))
         confidence.append(float(said["confidence"]))
     return Score(capacity, right, confidence)
@@ -153,7 +152,7 @@ def _between(page: str, opening: str, closing: str, text: str) -> str:
 
 def _triage_row(one: Score) -> str:
     plays = ", ".join(model.name for model in catalog.models().values() if model.stand_in.triage == one.capacity)
-    shares = [_share(one.right[name]) for name in _FIELDS] + [_share(one.all_three)]
+    shares = [_share(one.right[name]) for name in FIELDS] + [_share(one.all_three)]
     mean = sum(one.confidence) / len(one.confidence)
     return f"| {one.capacity} | {plays} | {' | '.join(shares)} | {mean:.2f} | {ece(one.confidence, one.right['category']):.3f} |"
 

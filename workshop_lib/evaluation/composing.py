@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from workshop_lib.cascade.trouble import Trouble
 from workshop_lib.evaluation.labels import FIELDS
 from workshop_lib.evaluation.metrics import wilson
+from workshop_lib.evaluation.sweeps import sweep
 from workshop_lib.llm import CallError
 
 Mask = NDArray[np.bool_]
@@ -65,32 +66,27 @@ def picked(frames: Sequence[pd.DataFrame], choice: Sequence[int] | NDArray[np.in
 def threshold_sweep(cheap: pd.DataFrame, strong: pd.DataFrame, thresholds: Sequence[float] | None = None) -> pd.DataFrame:
     """Return accuracy, cost and escalation rate when every answer with confidence below a threshold escalates, one row a threshold.
 
-    Without `thresholds` it takes every one that makes a difference: each confidence that occurs (exactly at it is kept), and one above all. The work
-    grows with items plus thresholds, as everything is a running sum over the items sorted by confidence.
+    Without `thresholds` it takes every one that makes a difference: each confidence that occurs (exactly at it is kept), and one above all.
     """
     confidence = cheap["confidence"].to_numpy(float)
     if thresholds is None:
         occurring = np.unique(confidence).tolist()
         thresholds = [*occurring, occurring[-1] + 0.01]
     kept, raised = kept_and_raised(cheap, strong)
-    order, n = np.argsort(confidence, kind="stable"), len(kept)
-    open_to = may_escalate(cheap)[order]
-    below = np.searchsorted(confidence[order], np.asarray(thresholds, dtype=float), side="left")
-
-    def running(column: str) -> NDArray[np.float64]:
-        before, after = kept[column].to_numpy(float), raised[column].to_numpy(float)
-        gains = np.where(open_to, (after - before)[order], 0.0)
-        return np.asarray(before.sum() + np.concatenate([[0.0], np.cumsum(gains)]))
-
-    down = int(kept["escalated"].sum())
-    right, cost, escalated = running("correct"), running("cost_usd"), down + np.concatenate([[0], np.cumsum(open_to)])
+    open_to, n = may_escalate(cheap), len(kept)
+    raised = raised.assign(escalated=True)
+    summed = ("correct", "cost_usd", "escalated")
+    stays = [kept[name].to_numpy(float) for name in summed]
+    goes = [raised[name].where(open_to, kept[name]).to_numpy(float) for name in summed]
+    found = sweep(confidence, stays, goes, thresholds)
     rows = []
-    for threshold, count in zip(thresholds, below.tolist(), strict=True):
-        k = round(right[count])
+    for threshold in thresholds:
+        right, cost, escalated = found.totals[np.searchsorted(found.threshold, threshold)]
+        k = round(right)
         low, high = wilson(k, n)
         rows.append(
             {"threshold": threshold, "n": n, "right": k, "accuracy": k / n, "low": low, "high": high}
-            | {"escalation_rate": float(escalated[count]) / n, "cost_usd": float(cost[count])}
+            | {"escalation_rate": float(escalated) / n, "cost_usd": float(cost)}
         )
     return pd.DataFrame(rows)
 

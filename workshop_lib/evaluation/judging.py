@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from workshop_lib import catalog
 from workshop_lib.errors import DataError
 from workshop_lib.evaluation.intervals import Interval, quantile, wilson
-from workshop_lib.evaluation.labels import LabelledTicket
+from workshop_lib.evaluation.labels import LabelledTicket, relabelled
 from workshop_lib.evaluation.sweeps import columns_of
 from workshop_lib.tasks import Label
 from workshop_lib.tasks.triage import Category, Priority
@@ -254,7 +254,7 @@ def reviewed_labels(tickets: Sequence[LabelledTicket], judge: Mapping[str, Label
         if item_id not in known:
             raise DataError(f"A review names item {item_id!r}, which is none of the {len(known)} judged. Correct the id or take the line out.")
     labels = {**judge, **{item_id: review.label for item_id, review in reviews.items()}}
-    return tuple(LabelledTicket(entry.ticket, labels[entry.ticket.id], entry.cohort, entry.family) for entry in tickets if entry.ticket.id in labels)
+    return relabelled(tickets, labels)
 
 
 def _missing(value: Any) -> bool:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from workshop_lib.errors import DataError
 from workshop_lib.paths import DATA, ROOT
 from workshop_lib.tasks import Equivalence, Label, Question, Ticket
+from workshop_lib.tasks.triage import ticket_fields
 
 TicketSplit = Literal["samples", "training", "calibration", "test"]
 QuestionSplit = Literal["training", "calibration", "test"]
@@ -23,7 +24,9 @@ Kind = Literal["fact", "one_step", "multi_step", "code"]
 FIELDS = ("category", "priority", "needs_human")
 """The fields of a ticket's label, in the order in which they are graded."""
 
-_TICKET_FIELDS = ("id", "subject", "body", "customer_tier")
+URGENT = ("P0", "P1")
+"""The priorities that do not wait."""
+
 _Loaded = TypeVar("_Loaded")
 
 
@@ -35,6 +38,11 @@ class LabelledTicket:
     label: Label
     cohort: str
     family: str
+
+
+def relabelled(tickets: Iterable[LabelledTicket], labels: Mapping[str, Label]) -> tuple[LabelledTicket, ...]:
+    """Return the tickets with other labels, by ticket id; a ticket that has none there is left out."""
+    return tuple(LabelledTicket(entry.ticket, labels[entry.ticket.id], entry.cohort, entry.family) for entry in tickets if entry.ticket.id in labels)
 
 
 @dataclass(frozen=True)
@@ -156,9 +164,7 @@ def _labelled_question(fields: Mapping[str, Any]) -> LabelledQuestion:
 
 def _own_ticket(where: str, fields: Mapping[str, Any]) -> tuple[Ticket, Label | None]:
     label = fields.get("label") or {name: fields[name] for name in FIELDS if fields.get(name) not in (None, "")}
-    present = {name: fields[name] for name in _TICKET_FIELDS if fields.get(name) is not None}
-    if present.get("customer_tier") == "":
-        del present["customer_tier"]
+    present = ticket_fields(fields)
     try:
         return Ticket.model_validate(present), Label.model_validate(label) if label else None
     except ValidationError as error:

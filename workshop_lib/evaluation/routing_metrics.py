@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workshop_lib.evaluation.labels import URGENT
 from workshop_lib.evaluation.metrics import performance_gap_recovered, recall
 from workshop_lib.evaluation.sweeps import columns_of
 
 Array = NDArray[np.float64]
-URGENT = ("P0", "P1")
 _ROUNDING = 1e-9
 
 

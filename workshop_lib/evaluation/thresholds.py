@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from workshop_lib.evaluation.arms import composed
 from workshop_lib.evaluation.calibration import refuse_test
 from workshop_lib.evaluation.intervals import Interval, clopper_pearson_upper
+from workshop_lib.evaluation.labels import URGENT
 from workshop_lib.evaluation.sweeps import columns_of, sweep
 from workshop_lib.evaluation.uncertainty import family_codes, picked_families
 
@@ -23,7 +24,6 @@ Counts = NDArray[np.int64]
 
 GRID: tuple[float, ...] = tuple(step / 100 for step in range(100, -1, -1))
 """The thresholds tried unless others are given, from strict to lax; models state confidence in hundredths."""
-URGENT = ("P0", "P1")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Support-ticket triage: a ticket in, a routing decision out, through the forced tool `route_ticket`."""
 
 import re
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -26,6 +27,14 @@ class Ticket(BaseModel):
     subject: Annotated[str, StringConstraints(max_length=500)]
     body: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
     customer_tier: Literal["free", "pro", "enterprise"] | None = None
+
+
+def ticket_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a row of somebody's file says of a ticket: fields that a ticket does not have, and empty cells, are left out."""
+    present = {name: row[name] for name in Ticket.model_fields if row.get(name) is not None}
+    if present.get("customer_tier") == "":
+        del present["customer_tier"]
+    return present
 
 
 class Label(BaseModel):

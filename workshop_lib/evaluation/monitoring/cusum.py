@@ -50,12 +50,12 @@ class Cusum:
         self.seen += 1
         self.bad += bad
         self.bad_since += bad
-        self._steps += (_GRID if bad else 0) - _drop(self.setting.rate + self.setting.k)
+        self._steps += (_GRID if bad else 0) - _on_grid(self.setting.rate + self.setting.k)
         if self._steps <= 0:
             self._steps = 0
             if not self.alarm:
                 self.since, self.bad_since = self.seen, 0
-        self.alarm = self.alarm or self._steps > _high(self.setting.h)
+        self.alarm = self.alarm or self._steps > _on_grid(self.setting.h)
 
     @property
     def value(self) -> float:
@@ -105,7 +105,7 @@ def average_run_length(true_rate: float, rate: float, k: float, h: float) -> flo
     from scipy.sparse import coo_array, eye_array
     from scipy.sparse.linalg import spsolve
 
-    drop, highest = _drop(rate + k), _high(h)
+    drop, highest = _on_grid(rate + k), _on_grid(h)
     down, up = drop, _GRID - drop
     shrink = math.gcd(down, up)  # only multiples of it are ever reached
     down, up, highest = down // shrink, up // shrink, highest // shrink
@@ -119,9 +119,5 @@ def average_run_length(true_rate: float, rate: float, k: float, h: float) -> flo
     return float(spsolve((eye_array(len(states)) - moves).tocsc(), np.ones(len(states)))[0])
 
 
-def _drop(slope: float) -> int:
-    return round(slope * _GRID)
-
-
-def _high(h: float) -> int:
-    return round(h * _GRID)
+def _on_grid(value: float) -> int:
+    return round(value * _GRID)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from workshop_lib.evaluation.intervals import Interval, newcombe_paired
-from workshop_lib.evaluation.routing_metrics import URGENT
+from workshop_lib.evaluation.labels import URGENT
 from workshop_lib.evaluation.uncertainty import NonInferiority, non_inferiority
 
 Parity = Literal["shown", "not shown", "excluded"]

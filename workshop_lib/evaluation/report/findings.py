@@ -8,6 +8,7 @@ import pandas as pd
 
 from workshop_lib.cascade import Policy
 from workshop_lib.evaluation.arms import Baseline
+from workshop_lib.evaluation.labels import URGENT
 from workshop_lib.evaluation.metrics import Interval, wilson
 from workshop_lib.evaluation.report.evidence import against, missed, reading
 from workshop_lib.evaluation.routing_metrics import pareto
@@ -184,7 +185,7 @@ def _three(case: Case) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _at_stake(arm: pd.DataFrame) -> int:
-    return int((arm["gold_priority"].isin(["P0", "P1"]) | arm["gold_needs_human"].astype(bool)).sum())
+    return int((arm["gold_priority"].isin(URGENT) | arm["gold_needs_human"].astype(bool)).sum())
 
 
 def _share(arm: pd.DataFrame) -> str:
