@@ -23,10 +23,17 @@ from starlette.types import ASGIApp
 from workshop_lib.errors import PortError
 
 HOST = "127.0.0.1"
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 BACKLOG = 1024
 _CONNECTIONS = 20_000
 _IDLE_MS = 75_000  # longer than clients keep connections, so that it is they who close them
 _STREAMS = 1024
+
+
+def names_loopback(host: str) -> bool:
+    """Say whether the value of a Host header, with or without a port, names this machine; a page that had its own name point here does not."""
+    name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
+    return name.lower() in _LOOPBACK_NAMES
 
 
 class Serving(Server):

@@ -10,6 +10,11 @@ from workshop_lib.llm import Ask
 from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket
 
 _WIRE_NAMES = {"sonnet": "claude"}
+
+
+def wire_name(tier: str) -> str:
+    """Return a tier's name in the contract of rows and events; tiers that it does not know keep theirs."""
+    return _WIRE_NAMES.get(tier, tier)
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # made once: dumps() makes one for every row
 
 
@@ -48,7 +53,7 @@ def _row(trace: Trace[RoutingDecision], step: Step[RoutingDecision], *, first: b
     assert step.reply is not None  # the caller leaves out steps without a reply
     row: dict[str, Any] = {
         "ticket_id": trace.item_id,
-        "model": _WIRE_NAMES.get(step.tier, step.tier),
+        "model": wire_name(step.tier),
         "decision": step.answer.model_dump() if step.answer is not None else None,
     }
     if first:  # also if another tier's call failed before it: a client then knows that it was meant to be asked

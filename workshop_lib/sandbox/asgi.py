@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 from workshop_lib.sandbox.cutting import Cut, hang_up
 from workshop_lib.sandbox.disconnect import left
 from workshop_lib.sandbox.wire import Reply, Streamed
+from workshop_lib.serving import names_loopback
 
 LARGEST_BODY = 4 * 1024 * 1024
 _DRAINED = 64 * 1024 * 1024
 _DRAIN_S = 10.0
 SOURCE_HEADER = "x-workshop-source"
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps would make one for every answer
-_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 Handler = Callable[[Scope, Receive], Awaitable[Reply | Streamed]]
 
@@ -132,20 +132,15 @@ def bad(message: str, status: int = 400) -> Reply:
 def from_loopback(scope: Scope) -> bool:
     """Say whether a request names this machine; a web page that had its own name point here does not."""
     hosts = [value.decode("latin-1") for key, value in scope["headers"] if key in (b"host", b":authority")]
-    return all(_names_loopback(host) for host in hosts if host)  # HTTP/1.0 has none; a browser that was rebound always sends one
+    return all(names_loopback(host) for host in hosts if host)  # HTTP/1.0 has none; a browser that was rebound always sends one
 
 
 def from_elsewhere(scope: Scope) -> bool:
     """Say whether a browser makes this request for a page that is not of this machine."""
     origin = header(scope, b"origin")
     if origin is not None:
-        return not _names_loopback(urlsplit(origin).netloc)
+        return not names_loopback(urlsplit(origin).netloc)
     return header(scope, b"sec-fetch-site") not in (None, "same-origin", "none")
-
-
-def _names_loopback(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
-    return name.lower() in _LOOPBACK_NAMES
 
 
 def header(scope: Scope, name: bytes) -> str | None:

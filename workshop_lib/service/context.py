@@ -12,8 +12,6 @@ from workshop_lib.service.limits import Limits
 from workshop_lib.service.working import Desk
 
 BUILD_IT = "There is no bulk route yet: build it in lab 04, and give it to create_app(bulk_route=...)."
-WIRE_NAMES = {"sonnet": "claude"}
-"""Tiers by the names the contract has for them; other tiers keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,6 @@ class Context:
     def source(self) -> str:
         """Return who answered so far, in the words every figure is labelled with."""
         return ", ".join(sorted(self.calls.sources)) or self.backend
-
-
-def wire_name(tier: str) -> str:
-    """Return a tier's name on the wire."""
-    return WIRE_NAMES.get(tier, tier)
 
 
 def _context(request: Request) -> Context:

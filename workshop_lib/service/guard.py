@@ -4,14 +4,12 @@ The service has no log-in: it listens on this machine only. A web page that some
 money: neither by its own name pointed at this machine (host), nor by a form or a script of another site (origin, content type).
 """
 
-from urllib.parse import urlsplit
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workshop_lib.service.problems import Problem
+from workshop_lib.serving import names_loopback
 
-_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -56,7 +54,7 @@ class Guard:
     def _problem(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name(host) not in _LOOPBACK_NAMES:
+        if not names_loopback(host):
             return Problem(400, "wrong_host", "This service answers to 127.0.0.1 and localhost only.")
         if scope["method"] in _CHANGES_NOTHING:
             return None
@@ -88,10 +86,3 @@ class Guard:
 
 class _TooLarge(BaseException):
     """More arrived than is taken; no Exception, as the framework turns every one of those met in a body into a parsing error."""
-
-
-def _name(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:  # such as an unclosed bracket
-        return ""

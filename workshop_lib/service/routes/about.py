@@ -5,7 +5,8 @@ from typing import Any, Literal
 from fastapi import APIRouter
 
 from workshop_lib import catalog
-from workshop_lib.service.context import BUILD_IT, Shared, wire_name
+from workshop_lib.bulk.ndjson import wire_name
+from workshop_lib.service.context import BUILD_IT, Shared
 
 router = APIRouter()
 

@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from workshop_lib.bulk.ndjson import wire_name
 from workshop_lib.cascade import Policy, Step, Trace, walk
 from workshop_lib.llm import Ask
 from workshop_lib.service.calls import ClientGone
-from workshop_lib.service.context import Shared, wire_name
+from workshop_lib.service.context import Shared
 from workshop_lib.service.routes.triage import no_answer
 from workshop_lib.service.working import Put, Streamed
 from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from workshop_lib.bulk.ndjson import wire_name
 from workshop_lib.cascade import Trace, single, walk
-from workshop_lib.service.context import Shared, wire_name
+from workshop_lib.service.context import Shared
 from workshop_lib.service.observing import note
 from workshop_lib.service.problems import Problem, of_call
 from workshop_lib.service.working import watched
