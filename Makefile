@@ -44,6 +44,7 @@ build: $(INSTALLED)  ## Rebuild notebooks and run sheets from their source.py
 
 bench: $(INSTALLED)  ## Measure the sandbox and the library on this machine
 	$(BIN)/python benchmarks/throughput.py
+	-$(BIN)/python benchmarks/bulk.py
 
 clean:  ## Remove what was made: environment, reports, caches
 	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
