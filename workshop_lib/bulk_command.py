@@ -105,7 +105,7 @@ def _run(
     before = replace(journal.totals)
     begun = time.monotonic()
     job = Job(journal, workers.engine, Guards(options.max_usd, options.deadline_s), abandon=workers.place.stop)
-    told, shown = progress(journal.totals, expected.entries, workers.place.counts)
+    told = progress(journal.totals, expected.entries, workers.place.counts)
     in_order = False
     try:
         with _interruptible(job, workers.place.stop, _command(command)):
@@ -113,7 +113,7 @@ def _run(
                 told.ticket()
         in_order = True
     finally:
-        shown.close()
+        told.close()
         journal.close(nothing_in_work=in_order)
     done = summary(
         job, backend=settings.backend, policy=policy.name, digest=policy.digest, before=before, seconds=time.monotonic() - begun,

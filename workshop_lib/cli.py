@@ -1,13 +1,12 @@
-"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, build, lint, data`."""
+"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, serve, build, lint, data`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workshop_lib.errors import DataError, WorkshopError
+from workshop_lib.errors import DataError, SettingsError, WorkshopError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 sandbox_app = typer.Typer(invoke_without_command=True, help="A loopback server that speaks Bedrock Converse and OpenAI chat completions.")
@@ -46,18 +45,33 @@ def doctor() -> None:
 @sandbox_app.callback()
 def sandbox(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="0 takes a free port.", min=0, max=65535)] = 8000,
-    seed: Seed = 0,
-    time_scale: Annotated[float, typer.Option(help="Seconds slept per second of modelled latency.", min=0)] = 1.0,
+    port: Annotated[int | None, typer.Option(help="0 takes a free port. Default: 8000.", min=0, max=65535)] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes. Default: 0.", min=0)] = None,
+    time_scale: Annotated[float | None, typer.Option(help="Seconds slept per second of modelled latency. Default: 1.", min=0)] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with all of these; options win.")] = None,
+    quota: Annotated[list[str] | None, typer.Option(help="MODEL:rpm=60,tpm=100000; * is each model. May be repeated.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help='JSON, such as {"error_rate": 0.1, "kind": "throttled"}. May be repeated.')] = None,
+    upstream: Annotated[str | None, typer.Option(help="OpenAI-compatible server that answers for the mapped models.")] = None,
+    map_: Annotated[list[str] | None, typer.Option("--map", help="ID=MODEL: who answers for a model. May be repeated.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Append every upstream reply to this file.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Answer from such a file.")] = None,
+    on_miss: Annotated[str | None, typer.Option(help="What is not in it: error, stand-in or upstream.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Variable that holds the upstream server's key.")] = None,
 ) -> None:
     """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
     if context.invoked_subcommand is None:
-        from workshop_lib.sandbox import ONE_THREAD
+        from workshop_lib.sandbox import config as sandbox_config
+        from workshop_lib.sandbox import prepare_process
 
-        os.environ.update(ONE_THREAD)
+        behind = sandbox_config.upstream(upstream, map_ or (), record, replay, on_miss, api_key_env)
+        quotas = tuple(sandbox_config.quota(text) for text in quota or ())
+        faults = tuple(sandbox_config.fault(text) for text in fault or ())
+        options = {"port": port, "seed": seed, "time_scale": time_scale, "quota": quotas, "fault": faults, "upstream": behind}
+        found = sandbox_config.read(config, options)
+        prepare_process()
         from workshop_lib.sandbox.run import serve  # after the line above, because it loads the numerical libraries
 
-        serve(port=port, seed=seed, time_scale=time_scale)
+        serve(found)
 
 
 @sandbox_app.command()
@@ -157,6 +171,29 @@ def bakeoff(
 
     options = Options(split, tickets, calibration, limit, every, label, dry_run, live, yes, seed, cache, reviews, json, report, out)
     run_command(options, sys.argv[2:])
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="0 takes a free port.", min=0, max=65535)] = 8080,
+    policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
+    bulk: Annotated[bool, typer.Option(help="Mount the library's bulk route; without it the bulk page says where to build one.")] = True,
+    time_scale: Annotated[float, typer.Option(help="Sandbox only: seconds slept per second of modelled latency.", min=0, max=10)] = 1.0,
+    grace: Annotated[float, typer.Option(help="Seconds that requests at work have to end after Ctrl-C.", min=1)] = 30.0,
+) -> None:
+    """Serve the HTTP API and its two pages on this machine until interrupted."""
+    try:
+        from workshop_lib import service
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"The service needs {error.name}, which is not installed. Run: pip install 'cascade-workshop[service]'") from error
+    from workshop_lib.backend import open_backend
+    from workshop_lib.terminal import policy_named
+
+    chosen = policy_named(policy)
+    limits = service.Limits()
+    settings = open_backend(time_scale=time_scale, max_connections=limits.calls)
+    route = service.library_route(chosen) if bulk else None
+    service.serve(service.create_app(route, settings=settings, policy=chosen, limits=limits), port, grace)
 
 
 @app.command()

@@ -19,3 +19,7 @@ class DataError(WorkshopError):
 
 class SandboxError(WorkshopError):
     """The sandbox could not be started or reached."""
+
+
+class PortError(WorkshopError):
+    """A port to listen on is in use, not allowed, or does not exist."""

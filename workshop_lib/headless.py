@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from workshop_lib.evaluation.bakeoff import Bakeoff, run_bakeoff
 from workshop_lib.evaluation.cache import ReplyCache
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
-from workshop_lib.evaluation.report import Provenance, provenance, report_html
+from workshop_lib.evaluation.report import report_html
 from workshop_lib.llm import Gateway
 from workshop_lib.paths import OUT, ROOT, STATE
 
@@ -58,7 +60,9 @@ def run_here(seed: int | None = None, limit: int | None = None) -> Bakeoff:
     settings = open_backend() if seed is None else open_backend(seed=seed)
     path = STATE / "bakeoff-live.jsonl" if settings.backend == "live" else None
     ask = ReplyCache(path, Gateway(settings))
-    return run_bakeoff(ask, ask, load_tickets("test")[:limit])
+    bakeoff = run_bakeoff(ask, ask, load_tickets("test")[:limit])
+    assert bakeoff.provenance is not None  # a run just made states it
+    return replace(bakeoff, provenance=bakeoff.provenance.model_copy(update={"backend": settings.backend, "seed": settings.seed if settings.backend == "sandbox" else None}))
 
 
 def print_bakeoff(bakeoff: Bakeoff) -> None:
@@ -71,7 +75,7 @@ def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
     """Print the bake-off table and write the report page, with links to the labs' pages beside it."""
     print_bakeoff(bakeoff)
     report = folder / "report.html"
-    html = report_html(bakeoff, recorded_arms(), published(), _made(bakeoff))
+    html = report_html(bakeoff, recorded_arms(), published(), made_on=datetime.now(UTC).date())
     links = "".join(f'<li><a href="{escape(page.name)}">{escape(page.stem)}</a></li>' for page in pages)
     if links:
         html = html.replace("</main>", f"<h2>The labs of this run</h2><ul>{links}</ul></main>")
@@ -166,10 +170,3 @@ def report_folder(out: Path | None) -> Path:
 
 def _shown(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
-
-
-def _made(bakeoff: Bakeoff) -> Provenance | None:
-    tickets = load_tickets("test")[: bakeoff.tickets]
-    if [entry.ticket.id for entry in tickets] != bakeoff.judge["item_id"].tolist():
-        return None  # other tickets: what they are is not for this function to guess
-    return provenance(tickets, f"the first {len(tickets)} of data/tickets/test.jsonl")

@@ -1,11 +1,12 @@
 """A ticket from the terminal, told step by step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from workshop_lib.backend import open_backend
-from workshop_lib.cascade import Policy, Trace, documented, published, walk
+from workshop_lib.cascade import Call, Policy, Trace, documented, published, walk
 from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.llm import Cost, Gateway
 from workshop_lib.llm.guarding import guarded
@@ -39,12 +40,17 @@ def _ticket(text: str, subject: str) -> Ticket:
 
 
 def _steps(trace: Trace[RoutingDecision]) -> list[str]:
-    lines = []
+    lines = [] if trace.route is None else [f"start: {trace.route.reason}, at {trace.steps[0].tier}{_calls(trace.routing)}"]
     for step in trace.steps:
         said = f"{step.answer.category} {step.answer.priority}, confidence {step.answer.confidence:g}" if step.answer else str(step.error or step.invalid or "stopped by a guardrail")
         why = f"; escalates: {', '.join(step.escalated_because)}" if step.escalated_because else ""
-        lines.append(f"{step.tier}: {said}; {_usd(step.cost)}{why}")
-    return lines
+        lines.append(f"{step.tier}: {said}; {_usd(step.cost)}{_calls(step.calls)}{why}")
+    return [*lines, *(f"note: {note.rule.replace('_', ' ')} at {note.tier}, {note.direction.replace('_', ' ')}: {note.detail}" for note in trace.notes)]
+
+
+def _calls(calls: Sequence[Call]) -> str:
+    """Return what judges, samples and routers were asked beside a tier and what each cost."""
+    return "".join(f"; {call.purpose} {call.model} {_usd(call.cost)}" for call in calls)
 
 
 def _verdict(trace: Trace[RoutingDecision]) -> str:
@@ -54,7 +60,8 @@ def _verdict(trace: Trace[RoutingDecision]) -> str:
 
 
 def _source(trace: Trace[Any]) -> str:
-    return ", ".join(sorted({step.reply.source for step in trace.steps if step.reply})) or "none"
+    replies = [*(step.reply for step in trace.steps), *(call.reply for call in trace.calls)]
+    return ", ".join(sorted({reply.source for reply in replies if reply})) or "none"
 
 
 def _usd(cost: Cost) -> str:

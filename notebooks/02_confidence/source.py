@@ -1,9 +1,9 @@
 # %% [markdown] id="title"
 # # Find out whether a model's confidence is worth anything
 #
-# You ask models how sure they are, refuse invalid ratings, and measure whether "sure" means "right".
+# You ask models how sure they are, refuse invalid ratings, measure whether "sure" means "right", and find out what you may promise.
 #
-# **Time:** 30 minutes alone, 30 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Time:** 40 minutes alone, 37 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
 # **Cost live:** about 0.03 USD on Amazon Bedrock at recorded token counts, for Nemotron Nano and, in *Going further*, Super.
 #
 # A *cascade* asks a cheap model first and passes the request on, *escalates* it, to an expensive one if the cheap one is not sure. So
@@ -13,17 +13,19 @@
 # ## What you will be able to do
 #
 # 1. **Validate** a reply strictly, so that a rating nobody gave cannot reach a threshold (Exercise 1).
-# 2. **Charge** invalid replies to the answers you got (Exercise 2).
-# 3. **Build** a reliability table: the share right beside the stated confidence (Exercise 3).
-# 4. **Compute** the expected calibration error (Exercise 4).
+# 2. **Build** a reliability table: the share right beside the stated confidence (Exercise 2).
+# 3. **Compute** the expected calibration error (Exercise 3).
+# 4. **Judge** a calibration map where it was not fitted (Exercise 4).
 # 5. **Count** the errors a threshold catches and the escalations it takes (Exercise 5).
-# 6. **Pick** a threshold, and test it where it was not picked (Exercise 6, stretch).
+# 6. **Say** how many labels it takes to promise anything about accepted answers (Exercise 6).
+# 7. **Charge** invalid replies to the answers you got (Exercise 7, stretch).
+# 8. **Pick** a threshold, and test it where it was not picked (Exercise 8, stretch).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | from |
 # |---|---|---|
-# | the cost of a call from its usage | invalid replies are charged too | lab 01 |
-# | Python lists, `zip`, dictionaries | you write six short functions | you can read `zip(confidence, correct)` |
+# | the cost of a call from its usage | refused replies are charged too | lab 01 |
+# | Python lists, `zip`, dictionaries | you write short functions | you can read `zip(confidence, correct)` |
 #
 # Statistics are explained where they come up. Every number names its source: **sandbox**, stand-in models on this machine, no figures of
 # the vendors' models; **recorded**, real models on Amazon Bedrock, 2026-08-31, 150 tickets.
@@ -37,9 +39,11 @@
 # %% id="parameters" tags=["parameters"]
 SEED: int = 0  # the sandbox's seed; the same seed gives the same answers
 LIMIT: int = 50  # how many calibration questions to ask, 10 to 50
-TICKETS: int = 80  # how many calibration tickets to route, 10 to 80
+TICKETS: int = 80  # how many calibration tickets to route, 40 to 80
 THRESHOLD: float = 0.7  # escalate a ticket whose stated confidence lies below this
 BINS: int = 10  # how many bins the reliability tables of the tickets have
+EPSILON: float = 0.1  # the share of wrong answers you tolerate among those you accept, 0.05 to 0.2
+DELTA: float = 0.05  # the doubt you leave about that; 0.05 means 95 % sure
 
 # %% id="setup"
 import json
@@ -141,7 +145,7 @@ for name, text in GALLERY.items():
 # section: What may come back
 # say: The tempting mistake is to be helpful. Clamping 6 to 5 looks kind, and it turns garbage into "certain".
 # ask: (To unlock Exercise 1) Which is shorter to write down, everything that is wrong, or the five values that are right?
-# ask: (To unlock Exercise 2) You order five pizzas, two arrive burnt, all are on the bill. What did one pizza you could eat cost?
+# say: You order five pizzas, two arrive burnt, all are on the bill. Refused replies are charged like that (Exercise 7, for those who are early).
 # cut: Go through the gallery by show of hands, then run the solution.
 
 # %% [markdown] id="ex1-header"
@@ -180,34 +184,9 @@ pairs = [(reply.cost.usd, valid_answer(reply.text)) for reply in replies]
 
 refused = [reply.text for reply, (_, answer) in zip(replies, pairs) if answer is None]
 print(f"Valid by your rule: {share(len(pairs) - len(refused), len(pairs))} ({HERE})")
+print(f"The bill: {sum(usd for usd, _ in pairs):.8f} USD, the refused included ({HERE})")
 for text in refused[:3]:
     print("refused:", text)
-
-# %% [markdown] id="ex2-header"
-# ## Exercise 2 · 3 minutes · core · Charge the invalid reply
-#
-# A refused reply used tokens, so it is on the bill. Write `usd_per_answer(replies)`: what one *valid* answer costs. Each reply is a pair
-# `(usd, answer)`, and `answer` is `None` if it was refused. If no reply is valid, return `math.inf`.
-
-# %% id="ex2" tags=["exercise"]
-def usd_per_answer(replies):
-    """Return the USD spent on all replies for each valid answer among them."""
-    # <solution>
-    spent = sum(usd for usd, _ in replies)
-    valid = sum(answer is not None for _, answer in replies)
-    return spent / valid if valid else math.inf
-    # </solution>
-
-# %% id="ex2-check"
-usd_per_answer = lab.check("ex2", usd_per_answer)
-
-# %% [markdown] id="ex2-why" tags=["solution-only"]
-# **Why not the mean cost of the valid replies?** Then a model that fails on every second reply looks as cheap as one that never fails.
-# **Why `math.inf` and not 0?** A price of 0 would win every comparison.
-
-# %% id="ex2-use"
-valid_only = [(usd, answer) for usd, answer in pairs if answer is not None]
-print(f"{len(pairs)} questions: {usd_per_answer(pairs):.8f} USD a valid answer; {usd_per_answer(valid_only):.8f} if you forget the refused. ({HERE})")
 
 # %% [markdown] id="five"
 # ## Is a 5 worth more than a 3?
@@ -243,13 +222,13 @@ print(f"Of the answers rated {top['confidence']:.0f}: {share(int(top['right']), 
 # minutes: 2
 # section: Is a 5 worth more than a 3?
 # say: Read one row aloud as a bet. "It said this, and it won that often."
-# show: The table. After Exercise 3, the same numbers as a figure.
-# ask: (To unlock Exercise 3) Draw five boxes on the board. Into which box goes 1.0? And what do you write under an empty box?
-# ask: (To unlock Exercise 4) One thermometer shows 5 degrees too much, another 5 too little. Is their mean error zero?
+# show: The table. After Exercise 2, the same numbers as a figure.
+# ask: (To unlock Exercise 2) Draw five boxes on the board. Into which box goes 1.0? And what do you write under an empty box?
+# ask: (To unlock Exercise 3) One thermometer shows 5 degrees too much, another 5 too little. Is their mean error zero?
 # cut: Skip the figure; the table holds the same numbers.
 
-# %% [markdown] id="ex3-header"
-# ## Exercise 3 · 5 minutes · core · Reliability bins
+# %% [markdown] id="ex2-header"
+# ## Exercise 2 · 5 minutes · core · Reliability bins
 #
 # Write `reliability_rows(confidence, correct, bins)`. Cut 0 to 1 into `bins` equal bins. For each bin that holds answers, lowest first, add
 # one row: `(answers, mean confidence, share right)`.
@@ -257,7 +236,7 @@ print(f"Of the answers rated {top['confidence']:.0f}: {share(int(top['right']), 
 # Bin `k` goes from `k / bins` to `(k + 1) / bins`. It holds its **upper** edge and not its lower one. The first bin holds 0 as well.
 # `correct` is a list of `True` and `False`.
 
-# %% id="ex3" tags=["exercise"]
+# %% id="ex2" tags=["exercise"]
 def reliability_rows(confidence, correct, bins):
     """Return (answers, mean confidence, share right) for each bin that holds an answer."""
     pairs = list(zip(confidence, correct))
@@ -272,14 +251,14 @@ def reliability_rows(confidence, correct, bins):
     return rows
     # </solution>
 
-# %% id="ex3-check"
-reliability_rows = lab.check("ex3", reliability_rows)
+# %% id="ex2-check"
+reliability_rows = lab.check("ex2", reliability_rows)
 
-# %% [markdown] id="ex3-why" tags=["solution-only"]
+# %% [markdown] id="ex2-why" tags=["solution-only"]
 # **Why not `int(c * bins)`?** For 1.0 it gives a bin that does not exist, and models love to say 1.0. **Why not the middle of the bin?** If all
 # answers in the bin from 0.9 to 1.0 say 0.99, the middle, 0.95, flatters them.
 
-# %% id="ex3-use"
+# %% id="ex2-use"
 stated = ((questions["confidence"] - 1) / 4).tolist()
 right = questions["correct"].tolist()
 rows = reliability_rows(stated, right, 5)
@@ -289,15 +268,15 @@ same = len(rows) == len(theirs) and all(math.isclose(a, b) for mine, row in zip(
 print(f"{'The same' if same else 'Not the same'} as the library's table. ({HERE})")
 reliability_figure(reliability(stated, right, 5), f"Questions, {who('nano')}: how sure, how right", HERE)
 
-# %% [markdown] id="ex4-header"
-# ## Exercise 4 · 3 minutes · core · Calibration error by hand
+# %% [markdown] id="ex3-header"
+# ## Exercise 3 · 3 minutes · core · Calibration error by hand
 #
 # One number for the whole table, the **expected calibration error** (ECE): the gap between mean confidence and share right in each bin,
 # without its sign, averaged over all **answers**. A bin with more answers weighs more.
 #
-# Write `calibration_error(rows)`, with rows as your Exercise 3 returns them.
+# Write `calibration_error(rows)`, with rows as your Exercise 2 returns them.
 
-# %% id="ex4" tags=["exercise"]
+# %% id="ex3" tags=["exercise"]
 def calibration_error(rows):
     """Return the mean gap between confidence and share right, weighted by the answers in each bin."""
     # <solution>
@@ -305,14 +284,14 @@ def calibration_error(rows):
     return sum(n * abs(right - claimed) for n, claimed, right in rows) / total
     # </solution>
 
-# %% id="ex4-check"
-calibration_error = lab.check("ex4", calibration_error)
+# %% id="ex3-check"
+calibration_error = lab.check("ex3", calibration_error)
 
-# %% [markdown] id="ex4-why" tags=["solution-only"]
+# %% [markdown] id="ex3-why" tags=["solution-only"]
 # **Why not let the signs stand?** A model that says too much when sure and too little when unsure would come out perfect. **Why weigh by
 # answers?** Else one odd answer in a bin of its own counts as much as fifty.
 
-# %% id="ex4-use"
+# %% id="ex3-use"
 error = calibration_error(rows)
 same = math.isclose(error, ece(stated, right, 5))
 claimed, truly = sum(stated) / len(stated), sum(right) / len(right)
@@ -378,6 +357,121 @@ print(f"Right by category: {share(int(tickets['correct'].sum()), len(tickets))};
 #
 # Stand-ins show you how to measure. For an answer you need replies of real models.
 
+# %% [markdown] id="calibrate"
+# ## Mend what it says
+#
+# A **calibration map** turns the stated confidence into the share of such answers that are right. It is fitted to labelled answers. Two
+# kinds: **Platt's** is an S-curve with two numbers. **Isotonic** is any curve that never falls; it needs more answers.
+#
+# The next cell fits an isotonic map to the tickets and measures the calibration error again. Read the second number and be suspicious.
+
+# %% id="calibrate-fit"
+from workshop_lib.evaluation.calibration import ece_interval, fit_isotonic, fit_platt
+
+
+def fitted(method, pairs):
+    """Return a map, fitted to pairs (confidence, right), as a function of the stated confidence."""
+    said, was_right = [c for c, _ in pairs], [bool(right) for _, right in pairs]
+    return method(said, was_right).apply if len(set(was_right)) == 2 else lambda c: c  # nothing to learn: leave it as it is
+
+
+def error_of(pairs):
+    return ece([c for c, _ in pairs], [right for _, right in pairs], BINS)
+
+
+MAPS = {"Platt": lambda pairs: fitted(fit_platt, pairs), "isotonic": lambda pairs: fitted(fit_isotonic, pairs)}
+everything = list(zip(tickets["confidence"], tickets["correct"]))
+best = MAPS["isotonic"](everything)
+print(f"ECE of {len(tickets)} tickets: {error_of(everything):.3f} stated, {error_of([(best(c), right) for c, right in everything]):.3f} mapped. ({HERE})")
+
+# %% [markdown] id="instructor-calibrate" tags=["instructor"]
+# minutes: 1
+# section: Mend what it says
+# say: The second number is perfect, and it is worthless. Who sees why?
+# ask: (To unlock Exercise 4) A teacher hands out the exam with the answers, then praises the marks. What would you change?
+
+# %% [markdown] id="ex4-header"
+# ## Exercise 4 · 4 minutes · core · Judge a map where it was not fitted
+#
+# The map was judged on the tickets it was fitted to. Write `honest_errors(answers, fit, error)`. Answers are `(family, confidence, right)`; tickets
+# of one *family*, or scenario, are near-duplicates. Fit on the families in `chosen`. Return two numbers: the error **before** and **after**, both
+# measured on the families that are **not** chosen.
+#
+# `fit(pairs)` takes pairs `(confidence, right)` and returns the map, a function of the confidence. `error(pairs)` returns a number.
+
+# %% id="ex4" tags=["exercise"]
+def honest_errors(answers, fit, error):
+    """Return the error before and after the map, on the families it was not fitted on."""
+    chosen = set(sorted({family for family, _, _ in answers})[::2])
+    # <solution>
+    seen = [(c, right) for family, c, right in answers if family in chosen]
+    unseen = [(c, right) for family, c, right in answers if family not in chosen]
+    calibrated = fit(seen)
+    return error(unseen), error([(calibrated(c), right) for c, right in unseen])
+    # </solution>
+
+# %% id="ex4-check"
+honest_errors = lab.check("ex4", honest_errors)
+
+# %% [markdown] id="ex4-why" tags=["solution-only"]
+# **Why not split by ticket?** Then a near-duplicate of most tickets stands on the other side, and the map is judged on what it knows.
+# **Why not measure "before" on all tickets?** Then the two numbers differ because the tickets differ, and you cannot tell what the map did.
+
+# %% id="ex4-use"
+graded_tickets = list(zip(tickets["family"], tickets["confidence"], tickets["correct"]))
+rows = []
+for name, fit in MAPS.items():
+    before, after = honest_errors(graded_tickets, fit, error_of)
+    own = fit(everything)
+    leaked = error_of([(own(c), right) for c, right in everything])
+    rows.append({"map": name, "ece_before": before, "ece_after": after, "judged_where_fitted": leaked})
+print(text_table(pd.DataFrame(rows)))
+print(f"Tickets, {who('nano')} ({HERE})")
+
+# %% [markdown] id="calibrate-limit"
+# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval, with the AUROC, and with the question
+# that a cascade asks: does a threshold on the mapped confidence ever escalate a set of answers that no threshold on the stated one does?
+
+# %% id="calibrate-table"
+from workshop_lib.evaluation.figures import calibration_figure
+
+
+def halves(arm):
+    families = sorted(arm["family"].unique())
+    mine = arm["family"].isin(families[::2])
+    return arm[mine], arm[~mine]
+
+
+def escalating(values):
+    """Return, for every threshold among the values, which answers it escalates."""
+    return {tuple(value < threshold for value in values) for threshold in values}
+
+
+seen, unseen = halves(tickets)
+claims = {"stated": unseen["confidence"].tolist()}
+for name, fit in MAPS.items():
+    calibrated = fit(list(zip(seen["confidence"], seen["correct"])))
+    claims[name] = [calibrated(c) for c in claims["stated"]]
+
+# %% id="calibrate-figure"
+rows = []
+for name, values in claims.items():
+    gap = ece_interval(values, unseen["correct"], unseen["family"], bins=BINS)
+    row = {"confidence": name, "ece": gap.value, "low": gap.low, "high": gap.high, "auroc": auroc(values, unseen["correct"])}
+    rows.append(row | {"new_escalations": len(escalating(values) - escalating(claims["stated"]))})
+print(f"{len(unseen)} unseen tickets in {unseen['family'].nunique()} families, {who('nano')} ({HERE})")
+print(text_table(pd.DataFrame(rows)))
+before, after = (reliability(claims[name], unseen["correct"], BINS) for name in ("stated", "Platt"))
+calibration_figure(before, after, HERE, f"Tickets, {who('nano')}: before and after Platt's map")
+
+# %% [markdown] id="calibrate-read"
+# A map that never falls cannot put a less sure answer above a surer one. It can only tie them: isotonic ties neighbours, and the AUROC moves
+# with the ties. So `new_escalations` is 0 whatever the data: **a calibrated threshold catches no error that a stated one could not**.
+# Calibration tells you where a threshold stands. It adds no signal.
+#
+# What is left of the ECE is chance, and scenarios that the map has not seen: a map belongs to its traffic. With so few families even the
+# interval is too narrow.
+
 # %% [markdown] id="real"
 # ## What the real models said
 #
@@ -421,6 +515,22 @@ print(f"Recorded Nano, {worth:.2f}: of a right and a wrong answer, the {'wrong' 
 # %% [markdown] id="real-read"
 # A small calibration error says little if nearly all answers state the same value: a constant near the share right scores well, and parts
 # nothing. What a threshold can do depends on the order alone, and a mean confidence does not show it.
+
+# %% id="real-map"
+level = fit_platt(nano["confidence"], nano["correct"])
+print(f"Platt's curve through all {len(nano)}: {level.apply(0.78):.2f} at 0.78, {level.apply(0.96):.2f} at 0.96. (recorded)")
+for seen, unseen in (halves(nano), halves(nano)[::-1]):
+    print(f"Fitted on {len(seen)} tickets with {int((~seen['correct']).sum())} errors, judged on {len(unseen)} with {int((~unseen['correct']).sum())} (recorded):")
+    judged = list(zip(unseen["confidence"], unseen["correct"]))
+    if seen["correct"].nunique() < 2:
+        print("  no map: all are right, there is nothing to learn")
+        continue
+    mapped = MAPS["Platt"](list(zip(seen["confidence"], seen["correct"])))
+    print(f"  ECE {error_of(judged):.3f} before, {error_of([(mapped(c), right) for c, right in judged]):.3f} after")
+
+# %% [markdown] id="real-map-read"
+# Recorded Nano is no surer when right, so the best curve that never falls is level: one value for all. And in this split all its errors lie in
+# one half of the scenarios. Learned there, the map makes the other half worse. Calibrate on the traffic you will see.
 
 # %% [markdown] id="instructor-real" tags=["instructor"]
 # minutes: 2
@@ -507,20 +617,154 @@ figure(draw, title="What a threshold buys", caption=caption)
 # say: The dashed line is a gate that costs nothing to build. Any gate you pay for has to beat it.
 # show: The figure, one curve after the other.
 
+# %% [markdown] id="promise"
+# ## A promise about what you keep
+#
+# Whoever runs the cascade wants a sentence like this: *of the answers we accept, at most 10 % are wrong, and we are 95 % sure of it*. The first number
+# is **epsilon**, the error you tolerate. What is left of the second, 5 %, is **delta**, the doubt you leave.
+#
+# Begin with the best case: you label some accepted answers, and all are right. That may be luck: a model that is wrong in exactly epsilon of all
+# cases has such runs too.
+#
+# **Predict.** How many right ones in a row let you promise *at most 5 % wrong, 95 % sure*? Write a number over the dots.
+
+# %% id="promise-guess"
+my_guess_needed = ...
+
+# %% [markdown] id="ex6-header"
+# ## Exercise 6 · 3 minutes · core · Before you may promise anything
+#
+# Write `answers_needed(epsilon, delta)`: the smallest number of answers `m`, such that a model that is wrong in exactly `epsilon` of all cases gets `m`
+# in a row right with a chance of **at most** `delta`. A whole number; answers count as independent.
+
+# %% id="ex6" tags=["exercise"]
+def answers_needed(epsilon, delta):
+    """Return how many answers without an error show an error of at most epsilon, but for a doubt of delta."""
+    # <solution>
+    m = 1
+    while (1 - epsilon) ** m > delta:
+        m += 1
+    return m
+    # </solution>
+
+# %% id="ex6-check"
+answers_needed = lab.check("ex6", answers_needed)
+
+# %% [markdown] id="ex6-why" tags=["solution-only"]
+# **Why not `1 / epsilon`?** Of 20 answers of a model that is wrong once in 20, all are right in more than a third of all tries. **Why not round down?** Then the doubt is
+# still above delta. In closed form: `ceil(log(delta) / log(1 - epsilon))`; for 95 % about `3 / epsilon`, the *rule of three*.
+
+# %% id="ex6-use"
+print(told(my_guess_needed))
+for tolerated in (0.2, 0.1, 0.05, 0.02, 0.01):
+    print(f"at most {tolerated:3.0%} wrong, 95% sure: {answers_needed(tolerated, 0.05):3} accepted answers, none of them wrong (computed)")
+
+# %% [markdown] id="guarantee"
+# With errors among the accepted you need more. The **Clopper-Pearson bound** is the largest error rate at which so few errors still turn up
+# with a chance of delta. You may promise epsilon if the bound is at most epsilon.
+#
+# And a threshold has to be picked. If you try many and take the one that looks best, luck picks. So fix the order beforehand, from strict to lax.
+# Begin where enough answers are accepted (Exercise 6), test each threshold, and **stop at the first that fails** (*fixed sequence*). Then many
+# tests cost no more than one, and delta holds for the threshold you end with.
+
+# %% id="guarantee-run"
+from workshop_lib.evaluation.thresholds import empirical_threshold, guaranteed_threshold, labels_needed
+
+arms = ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, "recorded"), ("Claude Sonnet", sonnet, "recorded"))
+for name, arm, source in arms:
+    naive = empirical_threshold(arm["confidence"], arm["correct"], epsilon=EPSILON)
+    print(f"{name} ({source}), {len(arm)} tickets in {arm['family'].nunique()} families")
+    print("  naive:     ", "nothing passes" if naive is None else f"from {naive:g} on at most {EPSILON:.0%} were wrong in this sample")
+    print("  guaranteed:", guaranteed_threshold(arm["confidence"], arm["correct"], epsilon=EPSILON, delta=DELTA).sentence)
+print(f"\nStricter, at most 2 % wrong, {who('nano')} ({HERE}):")
+print(" ", guaranteed_threshold(tickets["confidence"], tickets["correct"], epsilon=0.02, delta=DELTA).sentence)
+
+# %% id="guarantee-nano"
+from workshop_lib.evaluation.intervals import clopper_pearson_upper
+
+for text, kept in (("from 0.95 on", nano[nano["confidence"] >= 0.95]), ("everything", nano)):
+    wrong = int((~kept["correct"]).sum())
+    print(f"Nano, accept {text}: {wrong} of {len(kept)} wrong, so at most {clopper_pearson_upper(wrong, len(kept), 0.05):.1%}, 95% sure (recorded)")
+
+# %% [markdown] id="guarantee-read"
+# Recorded Nano says 0.95 or more to most tickets, and no threshold on it can be shown to hold 10 %. Being stricter makes its promise **worse**, because the
+# order points the wrong way. What can be promised, decided beforehand: accept everything, about a quarter wrong at most.
+#
+# Recorded Sonnet was wrong on 9 of 150, 6 %. Even so the promise of 10 % holds from 0.95 on only: 9 errors in 150 may still be 10.2 %.
+# All bounds count tickets as independent. Many of these are near-duplicates, so the bounds are too good.
+
+# %% [markdown] id="word"
+# ### How often does the naive choice break its word?
+#
+# On one sample you cannot see it. So let us make up a model whose true error is known: it states twelve confidences equally often,
+# and is right exactly as often as it says. Draw labels, pick a threshold by each rule, and look up the true error. Many times.
+#
+# **Predict.** With 80 labels and 10 % tolerated: in how many percent of the draws does the naive rule accept more than 10 % wrong?
+
+# %% id="word-guess"
+my_guess_broken = ...
+
+# %% id="word-model"
+import numpy as np
+
+SAID = np.arange(97, 50, -4) / 100  # 0.97, 0.93, ... 0.53: the thresholds, from strict to lax
+TRUE_ERROR = np.cumsum(1 - SAID) / np.arange(1, len(SAID) + 1)  # of the answers that each of them accepts
+
+
+def drawn(labels, draws, rng):
+    """Return the accepted answers and the errors among them, for each draw and each threshold."""
+    answers = rng.multinomial(labels, np.full(len(SAID), 1 / len(SAID)), size=draws)
+    return answers.cumsum(axis=1), rng.binomial(answers, 1 - SAID).cumsum(axis=1)
+
+
+def most_lax(passes):
+    """Return the position of the last threshold that passes in each draw, or -1."""
+    return np.where(passes.any(axis=1), len(SAID) - 1 - passes[:, ::-1].argmax(axis=1), -1)
+
+# %% id="word-run"
+rng, rows = np.random.default_rng(SEED), []
+for labels in (80, 400, 2000):
+    accepted, wrong = drawn(labels, 2000, rng)
+    looks_good = (accepted > 0) & (wrong <= EPSILON * accepted)
+    enough = accepted >= labels_needed(EPSILON, DELTA)
+    holds = (clopper_pearson_upper(wrong, accepted, DELTA) <= EPSILON) | ~enough  # testing begins where there are enough
+    proven = np.logical_and.accumulate(holds, axis=1) & enough
+    for rule, chosen in (("naive", most_lax(looks_good)), ("guaranteed", most_lax(proven))):
+        broken = (chosen >= 0) & (TRUE_ERROR[chosen] > EPSILON + 1e-9)
+        shares = {"broken": broken.mean(), "no_promise": (chosen < 0).mean(), "answers_kept": (chosen + 1).mean() / len(SAID)}
+        rows.append({"labels": labels, "rule": rule} | shares)
+print(told(my_guess_broken))
+print(f"At most {EPSILON:.0%} wrong, {1 - DELTA:.0%} sure; 2000 draws a row, shares of draws (simulated, a made-up model)")
+print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kept": 2}))
+
+# %% [markdown] id="word-read"
+# Of several thresholds that are about as good as tolerated, the naive rule takes the one that was lucky in the sample. The guaranteed rule breaks its
+# word in at most delta of all draws on average, by construction. It pays with fewer answers kept, and with few labels it may promise nothing.
+# That is a result too: it says what to buy, labels.
+
+# %% [markdown] id="instructor-promise" tags=["instructor"]
+# minutes: 2
+# section: A promise about what you keep
+# say: A promise has two numbers, how wrong and how sure. A vendor who gives you one has not promised anything.
+# ask: (To unlock Exercise 6) A coin shows heads five times. Are you sure that it has no tails? After how many throws would you be?
+# show: The table of the simulation, row "naive, 80 labels" against the guesses.
+# cut: Leave out the simulation; say its first row.
+
 # %% [markdown] id="takeaways"
 # ## What to remember
 #
-# - A confidence is text that the model wrote. Validate it strictly, and never invent or repair it.
-# - Invalid replies are charged. Count cost per valid answer.
-# - Calibration asks whether 0.9 means 0.9; a mapping can mend that. Ranking asks whether errors are the unsure ones; a threshold lives on it.
+# - A confidence is text that the model wrote. Validate it strictly, never repair it, and charge what you refuse.
+# - Calibration asks whether 0.9 means 0.9; a map can mend that, judged where it was not fitted. Ranking asks whether errors are the unsure ones;
+#   no map mends it, and a threshold lives on it.
 # - On the recorded tickets Nano's errors were on average as sure as its right answers, and a threshold of 0.7 never fired.
 # - Compare a threshold with chance, and report it on tickets it was not picked on (*Going further* shows why).
+# - A promise names epsilon and delta, and takes labels: 59 without an error for 5 % and 95 % sure.
 
 # %% [markdown] id="recall"
 # ## Can you still say it?
 #
-# <details><summary>1. A reply rates itself 6 on a scale from 1 to 5. What do you do, and who pays?</summary>
-# Refuse it: it is invalid, and 5 is not what it said. You pay, the tokens were used.
+# <details><summary>1. You labelled 40 accepted answers, all right. May you promise at most 5 % wrong, 95 % sure?</summary>
+# No, that takes 59. A model that is wrong once in 20 has such a run in 13 of 100 tries.
 # </details>
 #
 # <details><summary>2. A model always says 0.82 and is right on 82 % of the tickets. What are its calibration error and its use for a threshold?</summary>
@@ -566,6 +810,32 @@ print("They differ on:", ", ".join(differ) or "nothing")
 # %% [markdown] id="library-read"
 # Be strict about the **fields**: there a wrong value does harm. About the **envelope** you may choose. Tolerance saves replies of models that
 # like to chat, and the library still refuses two objects that differ. Whichever you choose, count what you refuse.
+
+# %% [markdown] id="ex7-header"
+# ### Exercise 7 · 3 minutes · stretch · Charge the invalid reply
+#
+# A refused reply used tokens, so it is on the bill. Write `usd_per_answer(replies)`: what one *valid* answer costs. Each reply is a pair
+# `(usd, answer)`, and `answer` is `None` if it was refused. If no reply is valid, return `math.inf`.
+
+# %% id="ex7" tags=["exercise"]
+def usd_per_answer(replies):
+    """Return the USD spent on all replies for each valid answer among them."""
+    # <solution>
+    spent = sum(usd for usd, _ in replies)
+    valid = sum(answer is not None for _, answer in replies)
+    return spent / valid if valid else math.inf
+    # </solution>
+
+# %% id="ex7-check"
+usd_per_answer = lab.check("ex7", usd_per_answer)
+
+# %% [markdown] id="ex7-why" tags=["solution-only"]
+# **Why not the mean cost of the valid replies?** Then a model that fails on every second reply looks as cheap as one that never fails.
+# **Why `math.inf` and not 0?** A price of 0 would win every comparison.
+
+# %% id="ex7-use"
+valid_only = [(usd, answer) for usd, answer in pairs if answer is not None]
+print(f"{len(pairs)} questions: {usd_per_answer(pairs):.8f} USD a valid answer; {usd_per_answer(valid_only):.8f} if you forget the refused. ({HERE})")
 
 # %% [markdown] id="cut"
 # ### Fewer output tokens, fewer answers
@@ -622,6 +892,20 @@ for family, row in worst.iterrows():
 # So the recording holds 150 tickets but far fewer independent cases, and another mix of scenarios could give another curve. It shows that
 # a model can behave like this, not that every small model does. Measure your own, on your own tickets.
 
+# %% [markdown] id="kept"
+# ### The curve behind a promise
+#
+# Keep only the surest answers: how many of those are wrong? With a useful confidence the curve rises to the right. **Change it:** put `sonnet` in place
+# of `nano`. The naive rule goes right as far as the curve stays below the dashed line. The shaded range shows why that is a gamble.
+
+# %% id="kept-figure"
+from workshop_lib.evaluation.figures import risk_coverage_figure
+from workshop_lib.evaluation.routing_metrics import risk_coverage
+
+curve = risk_coverage(nano["confidence"], nano["correct"])
+every_tenth = slice(9, None, 10)
+risk_coverage_figure(curve.coverage[every_tenth], curve.risk[every_tenth], len(nano), "recorded", "Nemotron Nano: error among the answers kept", EPSILON)
+
 # %% [markdown] id="small-models"
 # ### Do other small models do better?
 #
@@ -637,13 +921,13 @@ for family, row in worst.iterrows():
 # Log-probabilities need an endpoint that returns them. Bedrock's Converse has no field for them. Other gates: ask several times and compare,
 # validate against rules, have a judge look at a sample.
 
-# %% [markdown] id="ex6-header"
-# ### Exercise 6 · 5 minutes · stretch · Pick a threshold
+# %% [markdown] id="ex8-header"
+# ### Exercise 8 · 5 minutes · stretch · Pick a threshold
 #
 # Write `pick_threshold(confidence, correct, candidates, share)`: the **lowest** candidate that catches at least `share` of all errors. 0.5 means
 # half of them, and exactly half is enough. `candidates` is sorted, and the highest one escalates everything. Your `at_threshold` helps.
 
-# %% id="ex6" tags=["exercise"]
+# %% id="ex8" tags=["exercise"]
 def pick_threshold(confidence, correct, candidates, share):
     """Return the lowest candidate at which at least this share of the wrong answers escalates."""
     # <solution>
@@ -651,10 +935,10 @@ def pick_threshold(confidence, correct, candidates, share):
     return min(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
     # </solution>
 
-# %% id="ex6-check"
-pick_threshold = lab.check("ex6", pick_threshold)
+# %% id="ex8-check"
+pick_threshold = lab.check("ex8", pick_threshold)
 
-# %% [markdown] id="ex6-why" tags=["solution-only"]
+# %% [markdown] id="ex8-why" tags=["solution-only"]
 # **Why not the threshold that escalates half of the answers?** You want half of the errors. Half of the answers holds half of the errors
 # only if the gate is no better than dice. **Why not the highest that is enough?** It escalates most. Below the lowest you catch too little, above it you pay for nothing
 # you asked for.
@@ -690,12 +974,6 @@ print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['co
 # Split the tickets in two by scenario, so that near-duplicates stay together. Pick on one half and measure on the other, both ways round.
 
 # %% id="honest-run"
-def halves(arm):
-    families = sorted(arm["family"].unique())
-    mine = arm["family"].isin(families[::2])
-    return arm[mine], arm[~mine]
-
-
 for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, "recorded")):
     one, other = halves(arm)
     for seen, unseen in ((one, other), (other, one)):
@@ -710,8 +988,8 @@ for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, 
 # "Picked on" reaches half by construction. Only "measured on" may be reported. Look at how far the two can be apart, and at what a half
 # without errors leads to: any threshold looks good where there is nothing to catch.
 #
-# The remedy is not a cleverer rule. It is a labelled set for picking, another one for reporting, both with enough errors in them, and a new look
-# whenever the model or the traffic changes.
+# One remedy is the guaranteed threshold from above: it pays for its picking. Any other rule needs a labelled set for picking and another one for
+# reporting, both with enough errors in them. And both need a new look whenever the model or the traffic changes.
 
 # %% [markdown] id="playground"
 # ### Playground

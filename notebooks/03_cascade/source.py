@@ -3,8 +3,8 @@
 #
 # You build a cascade that asks a cheap model first and an expensive one only when it must, and find out when that pays.
 #
-# **Time:** 30 minutes alone, 33 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.75 USD on Amazon Bedrock at recorded token counts, nearly all of it Sonnet; NVIDIA NIM prints no token price.
+# **Time:** 40 minutes alone, 45 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Cost live:** about 1 USD on Amazon Bedrock at recorded token counts, most of it Sonnet; NVIDIA NIM prints no token price.
 #
 # A *cascade* walks a row of tiers, cheapest first. A *gate* either keeps an answer or *escalates*, which means asking the next tier.
 
@@ -15,8 +15,10 @@
 # 2. **Build** a cascade that charges every tier it asked (Exercise 2).
 # 3. **Compute** the escalation rate at which a cascade stops paying (Exercise 3).
 # 4. **Write** the escalation rules for support tickets (Exercise 4).
-# 5. **Accumulate** a safety flag over all tiers (Exercise 5, stretch).
-# 6. **Fit** a category list to past disagreements and measure it where it was not fitted (Exercise 6, stretch).
+# 5. **Charge** a judge, and include it in the break-even (Exercise 5).
+# 6. **Choose** what happens when a tier fails (Exercise 6).
+# 7. **Accumulate** a safety flag over all tiers (Exercise 7, stretch).
+# 8. **Fit** a category list to past disagreements and measure it where it was not fitted (Exercise 8, stretch).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | from |
@@ -37,11 +39,12 @@
 # %% id="parameters" tags=["parameters"]
 SEED: int = 0  # the sandbox's seed; the same seed gives the same answers
 LIMIT: int = 50  # how many calibration questions to ask, 5 to 50
-TICKETS: int = 80  # how many calibration tickets to route, 10 to 80
+TICKETS: int = 80  # how many calibration tickets to route, 40 to 80
 THRESHOLD: int = 4  # keep an answer that rates itself at least this, on the scale from 1 to 5
 
 # %% id="setup"
 from statistics import mean
+from textwrap import fill
 
 from workshop_lib.cascade import self_rated, single, walk
 from workshop_lib.evaluation.arms import frame, run_arm, summary, text_table
@@ -54,7 +57,6 @@ lab = open_lab("03_cascade", seed=SEED)
 HERE = lab.settings.backend  # where the numbers of your own calls come from
 ask = ReplyCache(None, lab.ask)  # asks each thing once and repeats the reply; every bill counts it in full
 
-# %% id="helpers"
 def told(guess):
     return "You wrote down no guess." if guess is ... else f"Your guess: {guess}."
 
@@ -76,7 +78,6 @@ items = [entry.question for entry in questions]
 large = run_arm(QUESTIONS, items, single("nim-253b"), ask)
 walked = run_arm(QUESTIONS, items, self_rated(below=THRESHOLD), ask)
 
-# %% id="win-sentence"
 usd_large = sum(trace.cost.usd for trace in large)
 usd_walked = sum(trace.cost.usd for trace in walked)
 print(f"{len(items)} questions ({HERE}, proxy prices)")
@@ -200,19 +201,12 @@ cascade = lab.check("ex2", cascade)
 # ## The same walk in the library
 #
 # `workshop_lib.cascade.walk` does the same for any kind of item and any gates. It records each turn as a `Step`, and all steps as a `Trace`.
-# In its source, `_turn` asks one tier and collects the reasons to go on.
-
-# %% id="library-source"
-import inspect
-
-print(inspect.getsource(walk))
 
 # %% id="library-same"
 mine = [cascade(question, TIERS, ask_tier, THRESHOLD) for question in items]
 same = sum(answer == trace.answer and abs(usd - trace.cost.usd) < 1e-12 for (answer, usd), trace in zip(mine, walked, strict=True))
 print(f"Same answer and same bill as the library on {same} of {len(items)} questions.")
 
-# %% id="library-trace"
 trace = walked[far]
 for step in trace.steps:
     why = "; ".join(step.escalated_because) or "stops here"
@@ -286,21 +280,16 @@ for name, (cheap, strong) in pairs.items():
     print(f"{name}:")
     print(f"  the strong tier costs {strong / cheap:.0f} times as much, break-even at {100 * break_even(cheap, strong, 0):.1f} % escalated")
 
-cheap, strong = pairs["Nano, Sonnet (recorded)"]
-with_judge = break_even(cheap, strong, strong)
-print(f"\nNano, Sonnet and a judge that costs one Sonnet call an item: {100 * with_judge:.1f} %, ", end="")
-print(f"so it {'never pays' if with_judge <= 0 else 'can pay'}. (recorded)")
-
 # %% [markdown] id="costs-read"
-# With a very cheap first tier nearly everything may escalate and it still saves, unless the gate costs as much as the strong model. So two
-# other questions decide: **is the answer still right**, and **does it still come in time**?
+# With a very cheap first tier and a free gate, nearly everything may escalate and it still saves. So two other questions decide: **is the
+# answer still right**, and **does it still come in time**?
 
 # %% [markdown] id="instructor-economics" tags=["instructor"]
 # minutes: 2
 # section: When does it pay?
 # say: Most people guess a break-even near one half. It is far higher, because the first tier is so cheap.
 # ask: (To unlock Exercise 3) Which part of the price does an item pay that is not escalated? And one that is?
-# cut: Show the break-even of the first pair only, and the judge's line.
+# cut: Show the break-even of the first pair only.
 
 # %% [markdown] id="tickets"
 # ## Tickets: other gates
@@ -309,7 +298,7 @@ print(f"so it {'never pays' if with_judge <= 0 else 'can pay'}. (recorded)")
 # escalates when Nano is **unsure** (confidence below 0.7), or when the **stakes** are high (P0, P1, or a person needed). The *published*
 # policy also escalates **certain categories**.
 #
-# Stakes rules do not ask whether the model is right. They ask what an error would cost.
+# Stakes rules ask what an error would cost, not whether there is one.
 
 # %% id="tickets-run"
 labelled = load_tickets("calibration")[:TICKETS]
@@ -357,36 +346,177 @@ for policy, categories in ((documented(), ()), (published(), LIST)):
     print(f"  same as the library's gates on {same} of {len(mine)}")
 print("always escalated by the published policy:", ", ".join(LIST))
 
-# %% [markdown] id="policies"
-# ## Two policies on the same tickets
+# %% [markdown] id="gates"
+# ## What a gate may look at
 #
-# Both policies walk over the same replies of the two stand-ins. `right` counts the tickets whose category agrees with the label, `joint`
-# those that agree in all three fields. `low` and `high` bound the 95 % Wilson interval of the share right. The escalation rate is a share of
-# all tickets.
+# | gate | looks at | price |
+# |---|---|---|
+# | confidence | what the model says of itself | free |
+# | calibrated | the same, corrected as in lab 02 | free |
+# | stakes, category | the answer's own labels | free |
+# | log-probability | how likely its tokens were (not on Converse) | free |
+# | agreement | `k` more draws of the same tier | `k` calls |
+# | judge | the score another model gives | a call of that model |
+#
+# The next cell lets several speak on one ticket. (By default a gate that calls a model is not asked once a free one escalates.) The 8B goes
+# first here: a cascade may mix providers, and an OpenAI-compatible server takes a seed for each further draw.
 
-# %% id="policies-run"
-ticket_arms = {"always nano": frame(nano, labelled)}
-for policy in (single("sonnet"), documented(), published()):
-    ticket_arms[policy.name] = frame(run_arm(TRIAGE, tickets, policy, ask), labelled)
+# %% id="gates-one"
+from workshop_lib.cascade import AgreementGate, CategoryGate, ConfidenceGate, JudgeGate, Policy, StakesGate
+
+eight_b = run_arm(TRIAGE, tickets, single("nim-8b"), ask)
+why = [() if trace.answer is None else reasons(published().gates, trace.answer) for trace in eight_b]
+busiest = max(range(len(tickets)), key=lambda i: (eight_b[i].answer is not None, len(why[i])))  # the most reasons to escalate
+
+looks = (ConfidenceGate(below=0.7), StakesGate(), CategoryGate(categories=LIST), AgreementGate(k=3), JudgeGate(model="super"))
+every = Policy(name="every gate", tiers=("nim-8b", "sonnet"), gates=looks, ask_every_gate=True)
+step = walk(TRIAGE, tickets[busiest], every, ask).steps[0]
+calls_of = {"agreement": "sample", "judge": "judge"}
+print(f"the answer  {step.cost.usd:.6f} USD  {step.answer.category}, {step.answer.priority} ({HERE})")
+for check in step.checks:
+    usd = sum(call.cost.usd for call in step.calls if call.purpose == calls_of.get(check.gate))
+    read = "" if check.value is None else f", read {check.value:.2g}"
+    print(f"{check.gate:10}  {usd:.6f} USD  {check.reason or 'lets it pass'}{read}")
+
+# %% [markdown] id="gates-table-read"
+# Now each gate alone, between a small tier and Sonnet, on the same tickets. `of it gate` is what the gate's own calls cost, USD per 1,000
+# tickets. `by chance` is how many a **random** choice of tickets for Sonnet gets right for the same money.
+
+# %% id="gates-rows"
+import pandas as pd
+
+from workshop_lib.evaluation.routers import history, verdict
+
+sonnet = run_arm(TRIAGE, tickets, single("sonnet"), ask)
+alone = {name: frame(traces, labelled) for name, traces in (("nano", nano), ("nim-8b", eight_b), ("sonnet", sonnet))}
+
+
+def gated(*gates, first="nano", some=tickets):
+    return run_arm(TRIAGE, some, Policy(name="one gate", tiers=(first, "sonnet"), gates=gates), ask)
+
+
+def gate_row(name, traces, first="nano"):
+    """Return what a gate escalates, gets right and costs, and what a random choice gets right for the same money."""
+    arm, own = frame(traces, labelled), sum(call.cost.usd for trace in traces for call in trace.calls) / len(traces)
+    chance = verdict(history(tickets, alone[first], alone["sonnet"]), arm["escalated"], router_usd=own, cheap_first=True)
+    row = {"gate": name, "first": first, "escalated": arm["escalated"].mean(), "right": arm["correct"].sum()}
+    row |= {"by chance": chance.random_accuracy * chance.n, "beats it": chance.beats}
+    return row | {"usd_per_1000": 1000 * arm["cost_usd"].mean(), "of it gate": 1000 * own, "source": HERE}
+
+# %% id="gates-calibrated"
+from workshop_lib.cascade import CalibratedGate
+from workshop_lib.evaluation.calibration import fit
+
+
+def calibrated_elsewhere(below):
+    """Walk each family of tickets with a calibrator fitted on the other families: none is graded on its own answers."""
+    traces, arm = [], alone["nano"]
+    for family in arm["family"].unique():
+        calibrator = fit(arm[arm["family"] != family], split="calibration")
+        some = [entry.ticket for entry in labelled if entry.family == family]
+        traces += gated(CalibratedGate(below=below, calibrators={"nano": calibrator}), some=some)
+    return traces
+
+# %% id="gates-run"
+judged = gated(JudgeGate(model="super"))
+rows = [
+    gate_row("none, invalid only", gated()),
+    gate_row("confidence 0.7", gated(ConfidenceGate(below=0.7))),
+    gate_row("calibrated 0.5", calibrated_elsewhere(0.5)),
+    gate_row("stakes", gated(StakesGate())),
+    gate_row("category", gated(CategoryGate(categories=LIST))),
+    gate_row("documented", run_arm(TRIAGE, tickets, documented(), ask)),
+    gate_row("published", run_arm(TRIAGE, tickets, published(), ask)),
+    gate_row("judge Super", judged),
+    gate_row("none, invalid only", gated(first="nim-8b"), "nim-8b"),
+    gate_row("agreement of 3", gated(AgreementGate(k=3), first="nim-8b"), "nim-8b"),
+]
+print(text_table(pd.DataFrame(rows), {"by chance": 1, "usd_per_1000": 3}))
+print(f"Sonnet alone: {alone['sonnet']['correct'].sum()} of {len(tickets)} right, {1000 * alone['sonnet']['cost_usd'].mean():.3f} USD per 1,000. ({HERE})")
+
+# %% id="gates-judge-scores"
+from collections import Counter
+
+scores = Counter(int(check.value) for trace in judged for check in trace.steps[0].checks if check.value is not None)
+print("Scores the judge gave:", ", ".join(f"{score} on {scores[score]} answers" for score in sorted(scores)) or "none", f"({HERE})")
+if len(scores) < 2:
+    print("One score for everything tells no right answer from a wrong one. Its bill is real all the same.")
+
+# %% [markdown] id="gates-read"
+# `beats it`: the whole 95 % interval of the difference (by ticket family) lies above zero. Escalating more usually gets more right; that
+# alone is no merit. Try many gates, and one may beat chance by luck. A stakes gate guards against costly errors, so judge it by those. And
+# before you pay a judge, look at its scores.
+
+# %% [markdown] id="instructor-gates" tags=["instructor"]
+# minutes: 3
+# section: What a gate may look at
+# say: Every gate here is a line of data. Read two columns only, right and by chance. That is the test of every gate but stakes.
+# ask: (To unlock Exercise 4) A P0, confidence 0.99. Does it go on? And why does the confidence not matter?
+# cut: Show the table only.
+
+# %% [markdown] id="ex5-header"
+# ## Exercise 5 · 4 minutes · core · The judge's bill
+#
+# A judge speaks before anybody knows which answers are kept. To pay less, you may judge a random share of the tickets, the *rate*; errors
+# in the rest pass.
+#
+# Write `judge_bill(usage, price, rate, cheap, strong)`. Return two things: the judge's **USD per ticket**, on average over all tickets, and
+# the **break-even** that includes it, as in Exercise 3. Your `break_even` is there to be used.
+#
+# `usage` holds one judge call's `.input_tokens` and `.output_tokens`. `price` has `.input` and `.output` in USD per million tokens. `rate`
+# is the share of tickets that is judged. `cheap` and `strong` are USD per ticket.
+
+# %% id="ex5" tags=["exercise"]
+def judge_bill(usage, price, rate, cheap, strong):
+    """Return the judge's USD per ticket and the share of tickets that may escalate before the cascade stops paying."""
+    # <solution>
+    call = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1_000_000
+    return rate * call, break_even(cheap, strong, rate * call)
+    # </solution>
+
+# %% id="ex5-check"
+judge_bill = lab.check("ex5", judge_bill)
+
+# %% [markdown] id="ex5-why" tags=["solution-only"]
+# **Why not charge the judge on escalations only?** It graded the kept tickets too; without their grades nobody would know that they may be
+# kept. So its bill does not shrink when fewer escalate. That is why it stands beside `cheap`, and not beside `e * strong`.
+
+# %% id="judges"
+from workshop_lib.cascade.asking import judge_request
+from workshop_lib.llm import Usage
+
+cheap, strong = (alone[tier]["cost_usd"].mean() for tier in ("nano", "sonnet"))
+answers = [(ticket, trace.answer) for ticket, trace in zip(tickets, nano, strict=True) if trace.answer is not None][:10]
+rows = []
+for judge in ("super", "sonnet", "opus"):
+    used = [ask(judge, judge_request(TRIAGE.request(ticket), answer)).usage for ticket, answer in answers]
+    usage = Usage(round(mean(one.input_tokens for one in used)), round(mean(one.output_tokens for one in used)))
+    for rate in (1, 0.25):
+        usd, share = judge_bill(usage, catalog.model(judge).price, rate, cheap, strong)
+        rows.append({"judge": judge, "rate": rate, "usd_per_1000": 1000 * usd, "break-even": share, "can pay": share > 0, "source": HERE})
+print("Nano, then Sonnet, and a judge between them:")
+print(text_table(pd.DataFrame(rows), {"rate": 2, "usd_per_1000": 3}))
+
+# %% [markdown] id="judges-read"
+# A judge that costs nearly as much as the strong model leaves little to save. Where the break-even is negative, the cascade is dearer even
+# if nothing escalates.
+
+# %% [markdown] id="recorded-policies"
+# ## Two policies on recorded tickets
+#
+# And the real models? The recording holds both models' replies to 150 tickets, with labels that people reviewed. Any policy can be walked
+# over them without a call. `joint` counts the tickets right in all three fields.
+
+# %% id="recorded-run"
+from workshop_lib.evaluation.recorded import recorded_arms
 
 COLUMNS = ["arm", "n", "right", "low", "high", "joint", "cost_usd", "escalation_rate", "source"]
-print(text_table(summary(ticket_arms)[COLUMNS]))
 
-# %% id="policies-sentence"
+
 def against(arm, strong):
     saving = 1 - arm["cost_usd"].sum() / strong["cost_usd"].sum()
     return f"{less(saving)} than the strong tier alone, {arm['correct'].sum()} right against {strong['correct'].sum()}"
 
-
-for name in ("documented", "published"):
-    print(f"{name}: {against(ticket_arms[name], ticket_arms['always sonnet'])} ({HERE})")
-
-# %% [markdown] id="recorded-policies"
-# And the real models? The recording holds both models' replies to 150 tickets, with labels that people reviewed. Any policy can be walked
-# over them without a call.
-
-# %% id="recorded-run"
-from workshop_lib.evaluation.recorded import recorded_arms
 
 real = recorded_arms(documented(), published())
 print(text_table(summary(real)[COLUMNS]))
@@ -401,43 +531,14 @@ print(f"Right in all three fields: {joint['nano']} with Nano alone, {joint['casc
 
 # %% [markdown] id="recorded-read"
 # An escalation helps only where the first tier is wrong and the next one right, so escalating more need not help. In all three fields the
-# documented policy did no better than Nano alone. The next section shows one reason.
+# documented policy did no better than Nano alone. The next section shows one reason. (And the flag? For `needs_human` any tier's word
+# counts, see `trace.review_required` and Exercise 7.)
 
-# %% [markdown] id="instructor-tickets" tags=["instructor"]
-# minutes: 2
-# section: Two policies on the same tickets
-# say: Compare the two cascades in the recorded table. One escalates seven times as much as the other. Look at their right answers.
-# ask: (To unlock Exercise 4) A P0, confidence 0.99. Does it go on? And why does the confidence not matter?
-# cut: Show the recorded table only.
-
-# %% [markdown] id="flags"
-# ## Whose word counts?
-#
-# Nano says that a person must look at a ticket, so it escalates. Sonnet answers: no person needed. For the category the later tier's word
-# counts. The flag is different: one look too many costs minutes, one too few can cost a customer. So the library's
-# `trace.review_required` is true if **any** tier raised the flag.
-
-# %% id="flags-recorded"
-from workshop_lib.evaluation.recorded import recorded_ask, recorded_labels
-
-gold = recorded_labels()
-traces = run_arm(TRIAGE, [entry.ticket for entry in gold], documented(), recorded_ask)
-need = [trace for trace, entry in zip(traces, gold, strict=True) if entry.label.needs_human]
-final_only = sum(trace.answer.needs_human for trace in need)
-any_tier = sum(trace.review_required for trace in need)
-print(f"{len(need)} of {len(gold)} recorded tickets need a person, by the reviewed labels. Documented policy:")
-print(f"  the final answer's flag finds {final_only} of them")
-print(f"  a flag from any tier finds    {any_tier} of them  (recorded)")
-
-# %% [markdown] id="flags-read"
-# Sonnet had taken back flags that Nano raised. Combining the flags needs no extra call. It does not find everything either, so in production
-# people still look at a sample of the tickets that no tier flagged.
-
-# %% [markdown] id="instructor-flags" tags=["instructor"]
+# %% [markdown] id="instructor-recorded" tags=["instructor"]
 # minutes: 1
-# section: Whose word counts?
-# ask: One guard shouts fire, the next one sees nothing. Do you call off the alarm?
-# cut: Read out the two counts.
+# section: Two policies on recorded tickets
+# say: Compare the two cascades. One escalates seven times as much as the other. Look at their right answers.
+# cut: Show the table only.
 
 # %% [markdown] id="leak"
 # ## A list that leaks
@@ -459,11 +560,11 @@ print(f"its own {row['tickets']:.0f} tickets: {100 * rate:.1f} % escalated, reco
 now = {name: int(arm["correct"].sum()) for name, arm in real.items()}
 for name in ("published", "documented"):
     rate, gain = real[f"cascade ({name})"]["escalated"].mean(), now[f"cascade ({name})"] - now["nano"]
-    print(f"{len(gold)} others, {name}: {100 * rate:.1f} % escalated, recovers {gain} of a gap of {now['sonnet'] - now['nano']} (recorded, reviewed labels)")
+    print(f"{len(replies)} others, {name}: {100 * rate:.1f} % escalated, recovers {gain} of a gap of {now['sonnet'] - now['nano']} (recorded, reviewed labels)")
 
 # %% [markdown] id="leak-result"
-# On its own tickets the list recovers the whole gap, on others a sixth, no more than the documented policy does without a list. (The first
-# line's labels come from a judge, the other lines' were reviewed by people. "Going further" compares without labels.)
+# On its own tickets the list recovers the whole gap, on others a sixth, no more than the documented policy does without a list. ("Going
+# further" compares without labels.)
 
 # %% [markdown] id="instructor-leak" tags=["instructor"]
 # minutes: 2
@@ -472,6 +573,135 @@ for name in ("published", "documented"):
 # show: The lines of the recovered gap, the first against the second.
 # ask: How would you have split the 30 tickets?
 # cut: Say the two recovered gaps in one sentence.
+
+# %% [markdown] id="router"
+# ## A router before the first call
+#
+# A gate comes too late to save the first tier's call. A *router* decides before any call, from the text alone, and a ticket it sends to
+# Sonnet never pays Nano. Rules can do it. So can a model trained on the *disagreement history*: the tickets where Nano was wrong and Sonnet
+# right. It is trained without the families it is judged on.
+#
+# **Predict.** Which of the two beats a random choice that costs as much?
+
+# %% id="router-run"
+from workshop_lib.cascade import HeuristicRouter, Seen
+from workshop_lib.evaluation.routers import train_router
+
+past = history(tickets, alone["nano"], alone["sonnet"])
+rules = HeuristicRouter(start="sonnet", longer_than=400, question_marks=2, keywords=("api", "webhook", "refund"))
+chosen_by = {"the rule router": [rules.choose(Seen(None, text=text)).skips for text in past.texts]}
+print(f"Nano wrong and Sonnet right on {past.hard.sum()} of {len(tickets)} tickets. ({HERE})")
+try:
+    trained = train_router(past, split="calibration")
+    chosen_by["the learned router"] = trained.held_out >= trained.router("sonnet", share=0.3).at_least
+except ValueError as few:  # a first tier that is hardly ever wrong teaches nothing
+    print(f"No learned router: {few}")
+for name, later in chosen_by.items():
+    print(fill(verdict(past, later, name=name).sentence, 110))
+
+# %% [markdown] id="router-read"
+# A router that does not beat chance is worth no more than a coin, which needs no upkeep. From so few tickets that is no proof against
+# routing; it says that here nothing was shown. And one that beats chance here must do so again on the test split, which this lab leaves alone.
+
+# %% [markdown] id="instructor-router" tags=["instructor"]
+# minutes: 2
+# section: A router before the first call
+# say: Everybody who shows you a router shows you its accuracy. Ask for the random choice at the same spend.
+# show: The verdict sentences, and in them the interval.
+# cut: Read out the last half of each sentence.
+
+# %% [markdown] id="trouble"
+# ## Rules for trouble
+#
+# Calls fail. What happens then is part of the policy, so it is decided beforehand.
+
+# %% [markdown] id="ex6-header"
+# ## Exercise 6 · 3 minutes · core · When the first tier fails
+#
+# A tier's call failed, after all retries. Write `on_failure(kind, answered)`. Return `"escalate"` (ask the next tier), `"stop"` (no answer
+# now; the ticket goes back to the queue) or `"keep"` (the answer at hand stands). `answered` says whether an earlier tier answered validly.
+#
+# | kind | what happened |
+# |---|---|
+# | `"throttled"` | the tier's quota is used up; it refills by itself |
+# | `"server"`, `"read_timeout"` | the tier is down or too slow, perhaps for hours |
+# | `"validation"`, `"access"` | the request is wrong, or not allowed: somebody must see and mend it |
+
+# %% id="ex6" tags=["exercise"]
+def on_failure(kind, answered):
+    """Say what happens to a ticket whose call failed: "escalate", "stop" or "keep"."""
+    # <solution>
+    if answered:
+        return "keep"
+    return "escalate" if kind in ("server", "read_timeout") else "stop"
+    # </solution>
+
+# %% id="ex6-check"
+on_failure = lab.check("ex6", on_failure)
+
+# %% [markdown] id="ex6-why" tags=["solution-only"]
+# **Why not escalate a throttled ticket?** A quota of the cheap tier would become a bill of the strong one, and its quota would go next. The
+# ticket can wait. **Why not escalate a wrong request?** The strong tier may answer it, so nobody would notice the mistake, only the bill.
+
+# %% id="trouble-same"
+from workshop_lib.cascade import Trouble
+from workshop_lib.llm import CallError
+
+KINDS = ("throttled", "server", "read_timeout", "validation", "access")
+cases = [(kind, answered) for kind in KINDS for answered in (False, True)]
+same = sum(on_failure(kind, answered) == Trouble().of_failure(CallError(kind, "nano", ""), answered)[1] for kind, answered in cases)
+print(f"Same as the library's default rules in {same} of {len(cases)} cases. All rules of a policy:")
+for rule, direction in Trouble().model_dump(exclude_none=True).items():
+    print(f"  {rule:14}  {direction}")
+
+# %% [markdown] id="trouble-order"
+# Now order some trouble. `without` stands before `ask` and fails every call to one tier. First an hour in which Nano throttles everything:
+# the policy's rule, and the other one.
+
+# %% id="trouble-throttled"
+def without(tier, kind):
+    """Return an `ask` in which every call to one tier fails."""
+
+    def asking(model, request):
+        if model == tier:
+            raise CallError(kind, model, "ordered for this lab.")
+        return ask(model, request)
+
+    return asking
+
+
+usual = sum(trace.cost.usd for trace in run_arm(TRIAGE, tickets, documented(), ask))
+for direction in ("stop", "escalate"):
+    policy = documented().model_copy(update={"trouble": Trouble(tier_throttled=direction)})
+    hour = run_arm(TRIAGE, tickets, policy, without("nano", "throttled"))
+    usd, waiting = sum(trace.cost.usd for trace in hour), sum(trace.stopped for trace in hour)
+    print(f"{direction:8}  {usd:.4f} USD, {usd / usual:.1f} times the usual bill. {waiting} of {len(hour)} tickets wait in the queue. ({HERE})")
+
+# %% [markdown] id="trouble-notes-read"
+# Every rule that fires leaves a note in the trace. One ticket, three kinds of trouble. (Not among the choices: a *guardrail* that intervenes
+# always ends the walk. It is not low confidence.)
+
+# %% id="trouble-notes"
+ticket = next((trace_of for trace_of, trace in zip(tickets, nano, strict=True) if trace.answer and reasons(documented().gates, trace.answer)), tickets[0])
+judged_first = Policy(name="judged", tiers=("nano", "sonnet"), gates=(JudgeGate(model="super"),))
+poor = documented().model_copy(update={"trouble": Trouble(budget_usd=0.00001)})
+orders = {
+    "Nano is down": (documented(), without("nano", "server")),
+    "the judge is down": (judged_first, without("super", "server")),
+    "the budget is spent": (poor, ask),
+}
+for name, (policy, asking) in orders.items():
+    trace = walk(TRIAGE, ticket, policy, asking)
+    print(f"{name}: {trace.outcome} by {trace.model_used}, {trace.cost.usd:.6f} USD ({HERE})")
+    for note in trace.notes:
+        print(fill(f"  {note.rule}, {note.direction}: {note.detail}", 110, subsequent_indent="    "))
+
+# %% [markdown] id="instructor-trouble" tags=["instructor"]
+# minutes: 2
+# section: Rules for trouble
+# say: A blocked input is no reason to try a stronger model. That is why a guardrail is not among the choices.
+# ask: (To unlock Exercise 6) It is noon, Nano throttles, and your code falls back to Sonnet. What does the invoice say? And whose quota goes next?
+# cut: Show the two lines of the throttled hour only.
 
 # %% [markdown] id="claim-saved"
 # ## The claim: 60 to 80 % saved
@@ -536,21 +766,30 @@ for name in [arm for arm in question_arms if arm.startswith("cascade")]:
 # %% [markdown] id="when-not"
 # ## When not to cascade
 #
-# - **Nearly everything needs the strong model.** Then the first tier is only a delay.
-# - **The confidence tells you nothing.** Confident errors pass the gate. Lab 02 measured that.
-# - **The answer triggers an action** that cannot be undone.
-# - **Time is tight.** An escalated item waits for both tiers.
-# - **Volume is low.** The saving must pay for building and watching it.
-#
-# "Going further" computes the last two from the recording.
+# One model is simpler. The library checks eight conditions that speak for it, each against a number. Here for the recorded tickets and the
+# documented policy. The latency budget, the volume and the price of the work are made up: **change them** to yours.
+
+# %% id="when-not-checked"
+from workshop_lib.cascade import Limits, when_not_to_cascade
+from workshop_lib.evaluation.advice import measured
+
+limits = Limits(latency_budget_ms=5_000, items_per_day=2_000, engineering_usd=5_000)
+numbers = measured(real["nano"], real["sonnet"], real["cascade (documented)"])
+for condition in when_not_to_cascade(numbers, limits):
+    verdict_here = {True: "YES", False: "no", None: "not known"}[condition.holds]
+    print(f"{condition.name}: {verdict_here} (recorded)")
+    print(fill(condition.sentence, 110, initial_indent="  ", subsequent_indent="  "))
+
+# %% [markdown] id="when-not-read"
+# No list knows your stakes. If an answer triggers an action that cannot be undone, ask the strong model or a person.
 
 # %% [markdown] id="takeaways"
 # ## What to keep
 #
-# 1. Charge every tier that ran, the invalid replies too, and not only the winner.
+# 1. Charge everything that ran: losing tiers, invalid replies, judges on kept tickets too.
 # 2. It pays while `e < 1 - (cheap + gate) / strong`. With a very cheap first tier cost seldom decides; answers and time do.
-# 3. The last valid answer counts, but safety flags accumulate over all tiers.
-# 4. A rule looks better than it is on the tickets it was fitted on. Measure it on others.
+# 3. A gate or a router must beat a random choice at the same spend, on items it was not fitted on.
+# 4. Decide beforehand what happens in trouble. A throttled tier means waiting, not a bigger bill.
 # 5. Beside every saving put the right answers with an interval, and every single tier as a rival.
 
 # %% [markdown] id="recall"
@@ -560,9 +799,9 @@ for name in [arm for arm in question_arms if arm.startswith("cascade")]:
 #
 # <details><summary>Answer</summary>It escalates. You pay: the tokens were used.</details>
 #
-# **2.** Nano flags a ticket for a person, Sonnet does not. Category and flag: whose word counts?
+# **2.** A judge grades half of the tickets. Which tickets pay for it, the kept or the escalated ones?
 #
-# <details><summary>Answer</summary>Sonnet's for the category, as the last valid answer. Nano's flag stays.</details>
+# <details><summary>Answer</summary>Both: it grades before anybody knows which is which.</details>
 #
 # **3.** (Lab 02) A model states 0.95 on nearly everything. What does a threshold of 0.7 do?
 #
@@ -576,26 +815,49 @@ for name in [arm for arm in question_arms if arm.startswith("cascade")]:
 # %% [markdown] id="instructor-further" tags=["instructor"]
 # minutes: 0
 # section: Going further
-# say: For those who are done early, or for home. Exercises 5 and 6 stand on their own.
+# say: For those who are done early, or for home. Exercises 7 and 8 stand on their own.
 # show: (If there is time) The table by category, the line where Nano says "other". Then the three readings of the note's claim.
 
-# %% [markdown] id="ex5-header"
-# ### Exercise 5 · 3 minutes · stretch · A safety flag stays raised
+# %% [markdown] id="flags"
+# ### Whose word counts?
+#
+# Nano says that a person must look at a ticket, so it escalates. Sonnet answers: no person needed. For the category the later tier's word
+# counts. The flag is different: one look too many costs minutes, one too few can cost a customer. So the library's
+# `trace.review_required` is true if **any** tier raised the flag.
+
+# %% id="flags-recorded"
+from workshop_lib.evaluation.recorded import recorded_ask, recorded_labels
+
+gold = recorded_labels()
+traces = run_arm(TRIAGE, [entry.ticket for entry in gold], documented(), recorded_ask)
+need = [trace for trace, entry in zip(traces, gold, strict=True) if entry.label.needs_human]
+final_only = sum(trace.answer.needs_human for trace in need)
+any_tier = sum(trace.review_required for trace in need)
+print(f"{len(need)} of {len(gold)} recorded tickets need a person, by the reviewed labels. Documented policy:")
+print(f"  the final answer's flag finds {final_only} of them")
+print(f"  a flag from any tier finds    {any_tier} of them  (recorded)")
+
+# %% [markdown] id="flags-read"
+# Sonnet had taken back flags that Nano raised. Combining the flags needs no extra call. It does not find everything either, so in production
+# people still look at a sample of the tickets that no tier flagged.
+
+# %% [markdown] id="ex7-header"
+# ### Exercise 7 · 3 minutes · stretch · A safety flag stays raised
 #
 # Write what `trace.review_required` does. Each of the `steps` has an `.answer` with `.needs_human`; the answer is `None` if that tier's reply
 # was invalid. `review_required(steps)` returns `True` if **any** tier raised the flag.
 
-# %% id="ex5" tags=["exercise"]
+# %% id="ex7" tags=["exercise"]
 def review_required(steps):
     """Say whether any tier said that a person is needed."""
     # <solution>
     return any(step.answer is not None and step.answer.needs_human for step in steps)
     # </solution>
 
-# %% id="ex5-check"
-review_required = lab.check("ex5", review_required)
+# %% id="ex7-check"
+review_required = lab.check("ex7", review_required)
 
-# %% [markdown] id="ex5-why" tags=["solution-only"]
+# %% [markdown] id="ex7-why" tags=["solution-only"]
 # **Why not the final answer's flag?** For the category the later tier's word replaces the earlier one. A safety flag is no opinion to be
 # replaced: one look too many costs minutes, one too few can cost a customer. So the two are combined differently.
 
@@ -622,30 +884,28 @@ print(f"\nThe list escalates {listed['tickets'].sum()} of {len(replies)} tickets
 # On these tickets the two models disagree mostly where Nano says `other`, and `other` is not on the list. So the list pays for many
 # escalations in categories where the models already agree, and lets most of the disagreements through.
 
-# %% [markdown] id="ex6-header"
-# ### Exercise 6 · 5 minutes · stretch · Fit the list yourself
+# %% [markdown] id="ex8-header"
+# ### Exercise 8 · 5 minutes · stretch · Fit the list yourself
 #
 # Write `fit_list(pairs)`. Each pair is `(cheap_category, strong_category)` for one past ticket. Return the categories a gate should escalate:
 # those the **gate can see** and in which the two models disagreed at least once.
 
-# %% id="ex6" tags=["exercise"]
+# %% id="ex8" tags=["exercise"]
 def fit_list(pairs):
     """Return the categories of the cheap model in which the strong one said something else at least once."""
     # <solution>
     return {cheap for cheap, strong in pairs if cheap != strong}
     # </solution>
 
-# %% id="ex6-check"
-fit_list = lab.check("ex6", fit_list)
+# %% id="ex8-check"
+fit_list = lab.check("ex8", fit_list)
 
-# %% [markdown] id="ex6-why" tags=["solution-only"]
+# %% [markdown] id="ex8-why" tags=["solution-only"]
 # **Why not the strong model's category?** You would have to ask the strong model to know it, and then nothing is left to decide. A gate
 # may use only what is known before the next call.
 
 # %% id="fit-pairs"
-import pandas as pd
-
-here = zip(ticket_arms["always nano"]["category"], ticket_arms["always sonnet"]["category"], strict=True)
+here = zip(alone["nano"]["category"], alone["sonnet"]["category"], strict=True)
 past = {HERE: [pair for pair in here if all(isinstance(name, str) for name in pair)]}  # an invalid reply has no category
 past["recorded"] = list(zip(replies["nano_category"], replies["sonnet_category"], strict=True))
 
@@ -674,6 +934,51 @@ print(text_table(pd.DataFrame(rows), {"met by chance": 1}))
 #
 # "Met by chance" is the fair comparison: escalate as many tickets at random. One warning remains. Tickets of one scenario resemble each other,
 # so "other tickets" should also be other scenarios. Lab 05 takes care of that.
+
+# %% [markdown] id="library-source-read"
+# ### The walk in the library
+#
+# In its source, `_turn` asks one tier and collects the reasons to go on.
+
+# %% id="library-source"
+import inspect
+
+print(inspect.getsource(walk))
+
+# %% [markdown] id="router-trace-read"
+# ### A router in the trace
+#
+# A router is part of a policy, as gates are. The trace says where the walk began, and why.
+
+# %% id="router-trace"
+routed = Policy(name="rules first", tiers=("nano", "sonnet"), gates=documented().gates, router=rules)
+trace = walk(TRIAGE, max(tickets, key=lambda ticket: len(ticket.body)), routed, ask)
+print(f"starts at {trace.steps[0].tier}, because: {trace.route.reason} ({HERE})")
+
+# %% [markdown] id="logprobs"
+# ### Log-probabilities, where there are some
+#
+# Converse has no field for them. A policy that wants them there is refused before any call. An OpenAI-compatible server may report them, for
+# an answer in text; if yours does not, the walk's note says so.
+
+# %% id="logprobs-refused"
+from workshop_lib.cascade import LogprobGate
+
+try:
+    Policy(name="log-probability", tiers=("nano", "sonnet"), gates=(LogprobGate(below=0.8),))
+except ValueError as refused:
+    print(fill(refused.errors()[0]["msg"], 110))
+
+# %% id="logprobs-asked"
+from workshop_lib.tasks.variants import in_text
+
+policy = Policy(name="log-probability", tiers=("nim-8b", "sonnet"), gates=(LogprobGate(below=0.8),))
+trace = walk(in_text(TRIAGE), tickets[busiest], policy, ask)
+for check in trace.steps[0].checks:
+    read = "" if check.value is None else f", read {check.value:.2g}"
+    print(fill(f"{check.gate}: {check.reason or 'lets it pass'}{read} ({HERE})", 110))
+for note in trace.notes:
+    print(fill(f"{note.rule}, {note.direction}: {note.detail} ({HERE})", 110))
 
 # %% [markdown] id="claim"
 # ### A claim to recompute
@@ -709,7 +1014,7 @@ print(f"Break-even at a tenth of the price: a pass rate above {100 * (1 - break_
 # %% [markdown] id="when-not-time"
 # ### What waiting and volume are worth
 #
-# "When not to cascade" named time and volume. The recording has both replies' latencies and costs.
+# Two of those conditions in more detail. The recording has both replies' latencies and costs.
 
 # %% id="when-not-numbers"
 from workshop_lib.cascade import monthly
@@ -726,7 +1031,7 @@ saved = strong["cost_usd"].mean() - mine["cost_usd"].mean()
 for volume in (100, 1_000, 10_000):
     print(f"{volume:6,} tickets a day save {monthly(saved, volume):8,.0f} USD a month (recorded)")
 
-# %% [markdown] id="when-not-read"
+# %% [markdown] id="when-not-time-read"
 # An escalated item takes longer than the strong model alone by the time of the first tier. That is little when the first tier is fast. What
 # the saving is worth depends on your volume: compare it with what the engineers cost who build the cascade and look after it.
 

@@ -88,8 +88,8 @@ def test_a_broken_input_is_raised_after_what_came_before() -> None:
     found: list[int] = []
 
     async def main() -> None:
-        async for done in arun(items(), lambda n: n, concurrency=1):  # type: ignore[arg-type]
-            found.append(done.item)
+        async for _ in arun(items(), found.append, concurrency=1):  # type: ignore[arg-type]
+            pass
 
     with pytest.raises(OSError, match="gone"):
         asyncio.run(main())

@@ -1,5 +1,6 @@
 """A bulk run: nothing lost, nothing twice, whatever ends it; and the same command goes on."""
 
+import ast
 import itertools
 import json
 import random
@@ -20,6 +21,7 @@ from workshop_lib.bulk.work import Outcome, Work, threads
 from workshop_lib.cascade import documented
 from workshop_lib.llm import CallError, Cost, Reply, Request, Usage
 from workshop_lib.llm.errors import Kind
+from workshop_lib.paths import ROOT
 from workshop_lib.tasks import Ticket
 
 USD = 0.001
@@ -232,3 +234,14 @@ def test_whatever_fails_and_whenever_it_is_stopped_the_union_is_the_input(
     assert sorted(groups) == sorted(f"T-{number}" for number in range(16)), "each ticket's rows stand together, once"
     assert set(asked.values()) == {1}, "nothing is paid twice, as every stop was orderly"
     assert job.journal.totals.tickets == 16
+
+
+def test_nothing_of_a_run_reads_the_wall_clock() -> None:
+    """Without it a clock that is set back, or jumps at the end of summer time, could stall a run or end it."""
+    read = [
+        f"{path.name}: {node.attr}"
+        for path in [*(ROOT / "workshop_lib" / "bulk").rglob("*.py"), ROOT / "workshop_lib" / "llm" / "retry.py", ROOT / "workshop_lib" / "bulk_command.py"]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"time", "now", "utcnow", "today", "time_ns"} and isinstance(node.value, ast.Name) and node.value.id in {"time", "datetime", "date"}
+    ]
+    assert read == []

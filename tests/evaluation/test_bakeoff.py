@@ -212,7 +212,7 @@ class _Page(HTMLParser):
         self.links += [value or "" for name, value in attrs if name in {"src", "href"}]
         if tag == "img":
             self.images.append(dict(attrs))
-        if tag not in {"meta", "img"}:
+        if tag not in {"meta", "img", "br"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -15,7 +15,7 @@ def arm(categories: list[str | None], right: list[bool], usd: float = 1.0) -> pd
     columns: dict[str, Any] = {
         "item_id": [f"T-{row}" for row in range(n)], "category": categories, "correct": right, "joint": right, "confidence": [0.9] * n,
         "cost_usd": [usd] * n, "cost_complete": [True] * n, "latency_ms": [10 * usd] * n, "escalated": [False] * n, "escalated_because": [""] * n,
-        "model_used": [f"m{usd:g}"] * n, "review_required": [False] * n, "source": ["test"] * n,
+        "model_used": [f"m{usd:g}"] * n, "review_required": [False] * n, "first_error": [""] * n, "source": ["test"] * n,
         "outcome": ["answered" if category is not None else "invalid" for category in categories],
     }  # fmt: skip
     return pd.DataFrame(columns)

@@ -280,7 +280,7 @@ def tickets_arm() -> pd.DataFrame:
         {
             "item_id": list("abcd"), "family": list("xxyy"), "outcome": ["answered"] * 4, "confidence": [0.9, 0.8, 0.9, 0.8], "correct": [True] * 4,
             "joint": [True] * 4, "cost_usd": [0.0] * 4, "cost_complete": [True] * 4, "latency_ms": [1.0] * 4, "escalated": [False] * 4,
-            "escalated_because": [""] * 4, "model_used": ["nano"] * 4, "review_required": [False] * 4, "source": ["test"] * 4,
+            "escalated_because": [""] * 4, "model_used": ["nano"] * 4, "review_required": [False] * 4, "first_error": [""] * 4, "source": ["test"] * 4,
             "priority": ["P2"] * 4, "gold_priority": ["P0", "P2", "P2", "P3"],
         }
     )  # fmt: skip

@@ -74,3 +74,21 @@ def test_cli_shows_the_error_of_the_service(aws: Any) -> None:
     assert done.returncode != 0
     assert "ValidationException" in done.stderr
     assert "on-demand throughput" in done.stderr
+
+
+def test_cli_counts_tokens_as_converse_does(aws: Any) -> None:
+    """Without it a document nested two operations deep could be read differently when another client sends it."""
+    asked = _messages("What is 3 + 4?")
+    counted = aws("count-tokens", "--model-id", NANO, "--input", json.dumps({"converse": {"messages": json.loads(asked)}}))
+    assert counted.returncode == 0, counted.stderr
+    answered = aws("converse", "--model-id", NANO, "--messages", asked)
+    assert json.loads(counted.stdout)["inputTokens"] == json.loads(answered.stdout)["usage"]["inputTokens"]
+
+
+def test_cli_applies_a_guardrail(aws: Any) -> None:
+    """Without it the guardrail's address, three parts after a name, could suit one client only."""
+    named = ("--guardrail-identifier", "sandboxguardrail", "--guardrail-version", "1")
+    content = json.dumps([{"text": {"text": "Say frobnicate."}}])
+    done = aws("apply-guardrail", *named, "--source", "INPUT", "--content", content)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["action"] == "GUARDRAIL_INTERVENED"

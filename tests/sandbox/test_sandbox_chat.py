@@ -65,7 +65,7 @@ def test_a_json_schema_is_followed(chat: openai.OpenAI) -> None:
 def test_json_mode_answers_some_object(chat: openai.OpenAI) -> None:
     """Without it json_object would be ignored."""
     reply = chat.chat.completions.create(
-        model=LARGE, messages=[{"role": "user", "content": "What is 17 * 23?"}], response_format={"type": "json_object"}
+        model=LARGE, messages=[{"role": "user", "content": "What is 17 * 23, as JSON?"}], response_format={"type": "json_object"}
     )
     assert isinstance(json.loads(reply.choices[0].message.content or ""), dict)
 
@@ -84,7 +84,9 @@ def test_a_forced_function_is_called(chat: openai.OpenAI) -> None:
     messages: Any = [{"role": "user", "content": "I was charged twice for the March invoice."}]
     reply = chat.chat.completions.create(model=LARGE, messages=messages, tools=tools, tool_choice=choice)
     call: Any = reply.choices[0].message.tool_calls
-    assert reply.choices[0].finish_reason == "tool_calls"
+    assert reply.choices[0].finish_reason == "stop"
+    free = chat.chat.completions.create(model=LARGE, messages=messages, tools=tools, tool_choice="required")
+    assert free.choices[0].finish_reason == "tool_calls"
     assert json.loads(call[0].function.arguments)["category"] == "billing"
 
 
@@ -132,8 +134,24 @@ def test_models_are_listed_under_both_roots(chat: openai.OpenAI, sandbox: Addres
     ("change", "error", "words"),
     [
         ({"model": "meta/llama-9"}, openai.NotFoundError, "does not exist"),
-        ({"n": 2}, openai.BadRequestError, "'n'"),
-        ({"logprobs": True}, openai.BadRequestError, "'logprobs'"),
+        ({"n": 9}, openai.BadRequestError, "'n'"),
+        ({"n": True}, openai.BadRequestError, "'n'"),
+        ({"top_logprobs": 2}, openai.BadRequestError, "'logprobs' is enabled"),
+        ({"logprobs": True, "top_logprobs": 21}, openai.BadRequestError, "'top_logprobs'"),
+        ({"max_tokens": 5, "max_completion_tokens": 5}, openai.BadRequestError, "at the same time"),
+        ({"response_format": {"type": "json_object"}}, openai.BadRequestError, "the word 'json'"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"b": {"type": "string", "pattern": "x"}}}}}},
+            openai.BadRequestError,
+            "'pattern' (at b)",
+        ),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "array"}}}}, openai.BadRequestError, "type: \"object\""),
+        ({"tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": {"not": {}}}}]}, openai.BadRequestError, "'not'"),
+        ({"stop": ""}, openai.BadRequestError, "'stop"),
+        ({"stream_options": {"include_usage": True}}, openai.BadRequestError, "only allowed when 'stream'"),
+        ({"stream": True, "stream_options": {"continuous_usage_stats": True}}, openai.BadRequestError, "continuous_usage_stats"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, openai.BadRequestError, "'image_url'"),
+        ({"tool_choice": {"type": "function", "function": {"name": "other"}}, "tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "'other'"),
         ({"extra_body": {"guided_json": {}}}, openai.BadRequestError, "guided_json"),
         ({"model": OPUS, "temperature": 0}, openai.BadRequestError, "temperature"),
         ({"temperature": 3}, openai.BadRequestError, "temperature"),
@@ -145,6 +163,16 @@ def test_models_are_listed_under_both_roots(chat: openai.OpenAI, sandbox: Addres
         ({"model": None}, openai.BadRequestError, "model parameter"),
         ({"messages": [{"role": "user", "content": None}]}, openai.BadRequestError, "messages.0.content"),
         ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "c1"}]}, openai.BadRequestError, "tool_call_id"),
+        (
+            {
+                "messages": [
+                    {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+                    {"role": "user", "content": "x"},
+                ]
+            },
+            openai.BadRequestError,
+            "responding to each 'tool_call_id'. Without one: c1",
+        ),
     ],
 )
 def test_what_is_not_honoured_is_refused_in_openai_shape(
@@ -157,7 +185,44 @@ def test_what_is_not_honoured_is_refused_in_openai_shape(
     assert words in caught.value.message
 
 
-def test_a_missing_key_is_unauthorized(call: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic x"}, {"Authorization": "Bearer  "}])
+def test_a_missing_key_is_unauthorized(call: Callable[..., Any], headers: dict[str, str]) -> None:
     """Without it a client without a key would work here and fail live."""
-    status, _, answer = call("GET", "/v1/models")
+    status, _, answer = call("GET", "/v1/models", None, headers)
     assert (status, answer["error"]["code"]) == (401, "missing_api_key")
+    status, _, answer = call("POST", "/v1/chat/completions", {"model": SMALL}, headers)
+    assert (status, answer["status"], answer["title"]) == (401, 401, "Unauthorized")
+    status, _, answer = call("POST", "/v1/chat/completions", {"model": OPUS}, headers)
+    assert (status, answer["error"]["code"]) == (401, "missing_api_key")
+
+
+@pytest.mark.parametrize("root", ["/v1", "/openai/v1"])
+@pytest.mark.parametrize("written", [SMALL, SMALL.replace("/", "%2F"), OPUS])
+def test_one_model_is_described(call: Callable[..., Any], root: str, written: str) -> None:
+    """Without it a client that looks a model up before use would get 404, as ids of NIM have a slash."""
+    status, _, answer = call("GET", f"{root}/models/{written}", None, {"Authorization": "Bearer any"})
+    assert status == 200
+    assert (answer["id"], answer["object"]) == (written.replace("%2F", "/"), "model")
+
+
+def test_an_unknown_model_has_no_description(chat: openai.OpenAI) -> None:
+    """Without it a misspelt id would look like a model."""
+    assert chat.models.retrieve(LARGE).id == LARGE
+    with pytest.raises(openai.NotFoundError) as caught:
+        chat.models.retrieve("meta/llama-9")
+    assert caught.value.code == "model_not_found"
+
+
+def test_throttling_is_told_as_the_hosting_service_tells_it(call: Callable[..., Any], scope: str) -> None:
+    """Without it a client that reads error.message would work here and stumble over the hosted service's own body."""
+    call("POST", "/sandbox/faults", {"scope": scope, "throttle_rps": 0.4, "burst": 1})
+    answers = {}
+    for model in (SMALL, OPUS):
+        body = {"model": model, "messages": [{"role": "user", "content": "x"}], "metadata": {"scope": scope}}
+        answers[model] = [call("POST", "/v1/chat/completions", body, {"Authorization": "Bearer any"}) for _ in range(2)][-1]
+    status, headers, answer = answers[SMALL]
+    assert (status, answer) == (429, {"status": 429, "title": "Too Many Requests"})
+    assert 1 <= int(headers["retry-after"]) <= 3
+    status, headers, answer = answers[OPUS]
+    assert (status, answer["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert float(headers["retry-after-ms"]) > 0

@@ -42,6 +42,13 @@ def user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": [{"text": text}]}
 
 
+def enforceable(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool's schema without the bounds that a grammar cannot hold, and closed to other properties."""
+    schema = tool["inputSchema"]["json"]
+    bare = {name: {key: value for key, value in part.items() if key in ("type", "enum")} for name, part in schema["properties"].items()}
+    return {**schema, "properties": bare, "additionalProperties": False}
+
+
 def asked(model: str = SONNET, text: str = TEXT, **more: Any) -> dict[str, Any]:
     """Return the arguments of a forced call of the routing tool."""
     config = {"tools": [{"toolSpec": TOOL}], "toolChoice": {"tool": {"name": "route_ticket"}}}
@@ -108,7 +115,7 @@ def test_a_small_share_of_nano_replies_is_invalid_unless_the_tool_is_strict(bedr
     numbered = [TEXT.replace("T-7", f"N-{number}") for number in range(160)]
     broken = [text for text in numbered if not valid(fields(bedrock.converse(**asked(NANO, text))))]
     assert 1 <= len(broken) <= 12
-    strict = {"tools": [{"toolSpec": {**TOOL, "strict": True}}], "toolChoice": {"tool": {"name": "route_ticket"}}}
+    strict = {"tools": [{"toolSpec": {**TOOL, "strict": True, "inputSchema": {"json": enforceable(TOOL)}}}], "toolChoice": {"tool": {"name": "route_ticket"}}}
     again = [bedrock.converse(**asked(NANO, text, toolConfig=strict)) for text in broken]
     assert all(reply["stopReason"] == "tool_use" and valid(fields(reply)) for reply in again)
 
@@ -198,10 +205,10 @@ def test_temperature_draws_reproducibly_and_zero_takes_the_likeliest(bedrock: An
         ({"modelId": "nvidia.nemotron-pico"}, "ResourceNotFoundException", "nvidia.nemotron-nano-3-30b"),
         ({"modelId": "us.nvidia.nemotron-nano-3-30b"}, "ResourceNotFoundException", "Could not resolve"),
         ({"modelId": OPUS, "inferenceConfig": {"temperature": 0.0}}, "ValidationException", "`temperature` is deprecated"),
-        ({"guardrailConfig": {"guardrailIdentifier": "g1", "guardrailVersion": "1"}}, "ValidationException", "guardrailConfig"),
+        ({"guardrailConfig": {"guardrailIdentifier": "g1", "guardrailVersion": "1"}}, "ValidationException", "does not exist"),
         ({"additionalModelRequestFields": {"top_k": 5}}, "ValidationException", "additionalModelRequestFields"),
         ({"performanceConfig": {"latency": "optimized"}}, "ValidationException", "performanceConfig"),
-        ({"serviceTier": {"type": "flex"}}, "ValidationException", "serviceTier"),
+        ({"serviceTier": {"type": "reserved"}}, "ValidationException", "serviceTier"),
         ({"messages": []}, "ValidationException", "at least one message"),
         ({"messages": [{"role": "assistant", "content": [{"text": "x"}]}]}, "ValidationException", "start with a user message"),
         ({"messages": [user("a"), user("b")]}, "ValidationException", "alternate"),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from workshop_lib import catalog
 from workshop_lib.errors import UnknownModelError
-from workshop_lib.sandbox.faults import Fault, Faults
+from workshop_lib.sandbox.faults import Arrival, Failure, Fault, Faults
 from workshop_lib.sandbox.ledger import Ledger
 
 NANO, SONNET = catalog.model("nano"), catalog.model("sonnet")
@@ -24,19 +24,24 @@ def converse(bedrock: Any, scope: str, text: str = "hello", model: str = NANO.id
     )
 
 
+def failure(faults: Faults, model: catalog.Model, key: bytes = b"k") -> Failure | None:
+    """Return how a request with this content fails."""
+    return faults.plan(model, None, Arrival(key), "").failure
+
+
 def test_a_bucket_lets_a_burst_through_and_then_the_rate() -> None:
     """Without it "throttle at 2 per second" would not mean what lab 04 measures."""
     now = 0.0
     faults = Faults(clock=lambda: now)
     faults.add(Fault(throttle_rps=2, burst=3, model="nano"))
-    passed = [faults.failure(NANO, None, b"k", "") is None for _ in range(5)]
+    passed = [failure(faults, NANO) is None for _ in range(5)]
     assert passed == [True, True, True, False, False]
-    refused = faults.failure(NANO, None, b"k", "")
+    refused = failure(faults, NANO)
     assert refused is not None
     assert (refused.kind, refused.retry_after_ms) == ("throttled", 500)
     now = 0.5
-    assert [faults.failure(NANO, None, b"k", "") is None for _ in range(2)] == [True, False]
-    assert faults.failure(SONNET, None, b"k", "") is None
+    assert [failure(faults, NANO) is None for _ in range(2)] == [True, False]
+    assert failure(faults, SONNET) is None
 
 
 def test_an_error_rate_draws_anew_for_every_attempt_and_the_same_on_every_run() -> None:
@@ -45,7 +50,7 @@ def test_an_error_rate_draws_anew_for_every_attempt_and_the_same_on_every_run() 
     def outcomes() -> list[bool]:
         faults = Faults()
         faults.add(Fault(error_rate=0.5))
-        return [faults.failure(NANO, None, f"key {number}".encode(), "") is None for number in range(200) for _ in range(2)]
+        return [failure(faults, NANO, f"key {number}".encode()) is None for number in range(200) for _ in range(2)]
 
     assert outcomes() == outcomes()
     assert 140 < sum(outcomes()) < 260

@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 
 from workshop_lib import backend, paths
-from workshop_lib.errors import SandboxError, SettingsError
+from workshop_lib.errors import PortError, SandboxError, SettingsError
 from workshop_lib.sandbox import process, run
 from workshop_lib.sandbox.leases import Leases, Owner
 from workshop_lib.settings import BEDROCK_ENDPOINT, OPENAI_BASE, Settings
@@ -107,12 +107,12 @@ def test_an_explicit_port_in_use_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            SandboxError, match=rf"Port {port} on 127.0.0.1 is in use by another program. Choose another with --port"
+            PortError, match=rf"Port {port} on 127.0.0.1 is in use by another program. Choose another with --port"
         ) as caught:
             run.listen(port)
         assert "\n" not in str(caught.value)
         run.listen(port, or_any=True).close()
-        with pytest.raises(SandboxError, match="1 to 65535"):
+        with pytest.raises(PortError, match="1 to 65535"):
             run.listen(70_000)
         done = subprocess.run(
             [sys.executable, "-m", "workshop_lib.sandbox", "--port", str(port)],

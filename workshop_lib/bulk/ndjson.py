@@ -10,6 +10,7 @@ from workshop_lib.llm import Ask
 from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket
 
 _WIRE_NAMES = {"sonnet": "claude"}
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # made once: dumps() makes one for every row
 
 
 def triage(tickets: Iterable[Ticket], policy: Policy, ask: Ask, *, concurrency: int = 16) -> Iterator[list[dict[str, Any]]]:
@@ -40,7 +41,7 @@ def error_row(ticket_id: str, kind: str, message: str) -> dict[str, Any]:
 
 def line(row: dict[str, Any]) -> str:
     """Return a row as one line of NDJSON, newline included; in ASCII, as some readers also break lines at U+2028 or U+0085."""
-    return json.dumps(row, separators=(",", ":")) + "\n"
+    return _ENCODER.encode(row) + "\n"
 
 
 def _row(trace: Trace[RoutingDecision], step: Step[RoutingDecision], *, first: bool) -> dict[str, Any]:

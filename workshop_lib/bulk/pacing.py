@@ -43,7 +43,8 @@ class Rate:
     """When the next send may leave, in seconds of the caller's clock; not thread-safe.
 
     Without a stated rate it is free until the first refusal, then 0.7 times the sends of the last second; times 0.9 for further refusals,
-    at most twice a second; two percent more for every busy second without one. A stated limit is a ceiling on the same rule, with a
+    at most twice a second; for every busy second without one two percent more, and a fifth more until the second cut, as the first may rest on
+    few sends. A stated limit is a ceiling on the same rule, with a
     bucket of tokens that each send reserves from. Refusals that come at any rate do not slow it down for long (see `Evidence`).
     """
 
@@ -57,6 +58,7 @@ class Rate:
         self._refused_at = -1e9
         self._cut_at = -1e9
         self._since_cut = 0
+        self._cuts = 0
         self._grown_at = 0.0
         self._tokens = self._limit.tpm or 0.0
         self._filled_at: float | None = None
@@ -100,6 +102,7 @@ class Rate:
         if now - self._cut_at < _CUTS_APART_S or (self.per_second is not None and self._since_cut < _CUTS_APART):
             return
         self._cut_at, self._since_cut = now, 0
+        self._cuts += 1
         self._forget(now)
         if self.per_second is None:
             self.per_second = max(1.0, _FIRST_CUT * len(self._sends))
@@ -117,7 +120,8 @@ class Rate:
         self._grown_at = now
         self._forget(now)
         if len(self._sends) >= _BUSY * rate * _WINDOW_S:
-            grown = rate * (_QUICK_GROWTH_PER_S if self._evidence.growing else _GROWTH_PER_S)
+            quickly = self._evidence.growing or self._cuts == 1
+            grown = rate * (_QUICK_GROWTH_PER_S if quickly else _GROWTH_PER_S)
             self.per_second = grown if self._ceiling is None else min(self._ceiling, grown)
 
     def _token_delay(self, now: float, tokens: float) -> float:

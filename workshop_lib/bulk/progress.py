@@ -21,8 +21,8 @@ class Shown(Protocol):
         """Show how far the run is."""
         ...
 
-    def close(self) -> None:
-        """Leave the terminal as it was."""
+    def close(self, done: int, said: str) -> None:
+        """Show how far the run came, and leave the terminal as it was."""
         ...
 
 
@@ -46,10 +46,18 @@ class Progress:
         now = self._clock()
         if now >= self._next:
             self._next = now + self._every_s
-            self._recent.append((now, self._totals.tickets))
-            while len(self._recent) > 2 and self._recent[0][0] < now - _WINDOW_S:
-                self._recent.popleft()
+            self._look(now)
             self._shown.show(self._totals.tickets, self.said())
+
+    def close(self) -> None:
+        """Show how far the run came."""
+        self._look(self._clock())
+        self._shown.close(self._totals.tickets, self.said())
+
+    def _look(self, now: float) -> None:
+        self._recent.append((now, self._totals.tickets))
+        while len(self._recent) > 2 and self._recent[0][0] < now - _WINDOW_S:
+            self._recent.popleft()
 
     def said(self) -> str:
         """Return rate, time left, escalation rate, cost so far and throttled calls, in words."""
@@ -81,8 +89,8 @@ class Lines:
         """Write a line."""
         print(f"{done} of about {max(done, self._expected)} tickets: {said}", file=self._file, flush=True)
 
-    def close(self) -> None:
-        """Do nothing: what was written stands."""
+    def close(self, done: int, said: str) -> None:
+        """Do nothing: what was written stands, and the summary follows."""
 
 
 class Bar:
@@ -101,15 +109,14 @@ class Bar:
         """Draw the bar."""
         self._rich.update(self._task, completed=done, total=max(done, self._rich.tasks[0].total or 0), description=said)
 
-    def close(self) -> None:
-        """Leave the bar as it stands."""
+    def close(self, done: int, said: str) -> None:
+        """Draw the bar once more and leave it there."""
+        self.show(done, said)
         self._rich.stop()
 
 
-def progress(totals: Totals, expected: int, counts: Callable[[], Mapping[str, Counts]]) -> tuple[Progress, Shown]:
+def progress(totals: Totals, expected: int, counts: Callable[[], Mapping[str, Counts]]) -> Progress:
     """Return progress for standard error as it is: a bar on a terminal, else a line every 10 seconds."""
     if sys.stderr.isatty():
-        bar = Bar(expected)
-        return Progress(totals, expected, counts, bar, _BAR_EVERY_S), bar
-    lines = Lines(expected)
-    return Progress(totals, expected, counts, lines, EVERY_S), lines
+        return Progress(totals, expected, counts, Bar(expected), _BAR_EVERY_S)
+    return Progress(totals, expected, counts, Lines(expected), EVERY_S)

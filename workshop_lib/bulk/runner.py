@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Itera
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, Queue
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 In = TypeVar("In")
@@ -78,8 +78,10 @@ class _Pool(Generic[In, Out]):
         self._work = work
         self._exhausted = False  # guarded by the source lock, as is reading
         self._stopped = threading.Event()
-        # Small: what is finished and not yet taken is lost with the process, and would be paid again.
-        self._finished: Queue[Done[In, Out] | _WorkerEnded] = Queue(maxsize=max(1, concurrency // 8))
+        self._finished: SimpleQueue[Done[In, Out] | _WorkerEnded] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()  # one entry for each result that may lie there (a Queue with a bound takes thrice the time)
+        for _ in range(max(1, concurrency // 8)):  # few: what is finished and not taken is lost with the process, and would be paid again
+            self._room.put(None)
         self._threads = [threading.Thread(target=self._worker, daemon=True, name=f"bulk-{n}") for n in range(concurrency)]
         for thread in self._threads:
             thread.start()
@@ -90,6 +92,7 @@ class _Pool(Generic[In, Out]):
         failure: BaseException | None = None
         while running:
             entry = self._finished.get()
+            self._room.put(None)
             if isinstance(entry, _WorkerEnded):
                 running -= 1
                 failure = failure or entry.error
@@ -114,16 +117,22 @@ class _Pool(Generic[In, Out]):
         with suppress(Empty):
             while True:
                 self._finished.get_nowait()
+                self._room.put(None)
 
     def _worker(self) -> None:
         try:
             while taken := self._take():
-                self._finished.put(self._one(taken[0]))
+                self._hand_over(self._one(taken[0]))
         except BaseException as error:  # a broken input, or a SystemExit in the work: ends the run, after what came before it
             self._stopped.set()
-            self._finished.put(_WorkerEnded(error))
+            self._hand_over(_WorkerEnded(error))
         else:
-            self._finished.put(_WorkerEnded())
+            self._hand_over(_WorkerEnded())
+
+    def _hand_over(self, entry: "Done[In, Out] | _WorkerEnded") -> None:
+        """Put an entry where it is taken from, once there is room."""
+        self._room.get()
+        self._finished.put(entry)
 
     def _take(self) -> tuple[In] | None:
         """Return the next item, or None if there is none or the run was stopped while waiting for it."""

@@ -67,8 +67,9 @@ def sample(path: Path, most: int = 2000) -> tuple[list[Ticket], int]:
             found = list(islice(_parquet(path), most))
             return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], _parquet_rows(path)
         with path.open("rb") as file:
-            found = list(islice(_opened(path, file, ()), most))
             size = os.fstat(file.fileno()).st_size
+            opened = _opened(path, file, ())  # held: a reader of text closes its file when it goes
+            found = list(islice(opened, most))
             count = len(found) if len(found) < most else round(most * size / file.tell())
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error

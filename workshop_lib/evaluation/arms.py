@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from workshop_lib.cascade import Policy, Trace, walk
+from workshop_lib.cascade import Learned, Policy, Trace, walk
 from workshop_lib.evaluation.baselines import Baseline, gold_human, oracle, oracle_baseline, random_baseline, sources
 from workshop_lib.evaluation.composing import composed, picked, staged, threshold_sweep
 from workshop_lib.evaluation.labels import FIELDS, LabelledQuestion, LabelledTicket
@@ -27,14 +27,16 @@ _NOTHING_REACHED = frozenset({"unreachable", "access", "not_found"})
 _BOOLEANS = ("needs_human", "gold_needs_human")
 
 
-def run_arm(task: Task[Item, Answer], items: Sequence[Item], policy: Policy, ask: Ask, concurrency: int = 8) -> list[Trace[Answer]]:
-    """Walk every item through a policy, `concurrency` at a time, and return the traces in the order of the items.
+def run_arm(
+    task: Task[Item, Answer], items: Sequence[Item], policy: Policy, ask: Ask, concurrency: int = 8, *, learned: Mapping[str, Learned] | None = None
+) -> list[Trace[Answer]]:
+    """Walk every item through a policy, `concurrency` at a time, and return the traces in the order of the items; `learned` as in `walk`.
 
     An item whose calls fail is kept as a failed trace. If half of the items or more failed because no model could be reached (sandbox
     stopped, no access, no such model), that is no measurement of a policy and the CallError is raised instead.
     """
     with ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="arm") as pool:
-        waiting = [pool.submit(walk, task, item, policy, ask) for item in items]
+        waiting = [pool.submit(walk, task, item, policy, ask, learned=learned or {}) for item in items]
         try:
             traces = [future.result() for future in waiting]
         finally:
@@ -52,7 +54,8 @@ def frame(traces: Iterable[Trace[Any]], labels: Sequence[LabelledTicket | Labell
 
     Columns: item_id, family, cohort; category, priority, needs_human and gold_* of the same (for questions: answer and gold_answer); correct
     (the category, or the question's answer), joint (all three fields; for questions the same as correct); confidence (of the first tier, 0
-    without a valid answer); cost_usd, cost_complete, latency_ms; escalated, escalated_because, model_used, review_required, outcome, source.
+    without a valid answer); calls (of tiers, judges, routers and samples), cost_usd, cost_complete, latency_ms; escalated, escalated_because, model_used, review_required, outcome, first_error
+    (kind of the first tier's failed call, or empty), source.
     Raises ValueError unless traces and labels are of the same items, one each: arms with other denominators cannot be compared.
     """
     by_id: dict[str, Trace[Any]] = {}
@@ -122,6 +125,7 @@ def _walked(trace: Trace[Any]) -> dict[str, Any]:
     sources = sorted({step.reply.source for step in trace.steps if step.reply is not None})
     return {
         "confidence": 0.0 if first.answer is None else float(first.answer.confidence),
+        "calls": len(trace.steps) + len(trace.calls),
         "cost_usd": trace.cost.usd,
         "cost_complete": trace.cost.complete,
         "latency_ms": float(trace.latency_ms),
@@ -130,6 +134,7 @@ def _walked(trace: Trace[Any]) -> dict[str, Any]:
         "model_used": trace.model_used,
         "review_required": trace.review_required,
         "outcome": trace.outcome,
+        "first_error": "" if first.error is None else first.error.kind,
         "source": ", ".join(sources),
     }
 

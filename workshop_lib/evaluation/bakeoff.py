@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from workshop_lib.cascade import Policy, Trace, documented, published, single
+from workshop_lib.cascade import Learned, Policy, Trace, documented, published, single
 from workshop_lib.evaluation.arms import (
     FIELDS,
     Baseline,
@@ -24,6 +24,7 @@ from workshop_lib.evaluation.labels import LabelledTicket, load_tickets
 from workshop_lib.evaluation.learned_arms import NEIGHBOURS, best_by_category, category_majority, nearest_tiers
 from workshop_lib.evaluation.metrics import bootstrap_difference, mcnemar_exact, performance_gap_recovered, wilson
 from workshop_lib.evaluation.provenance import Provenance, provenance, shipped_split
+from workshop_lib.evaluation.uncertainty import holm
 from workshop_lib.llm import Ask
 from workshop_lib.tasks import TRIAGE, Label, RoutingDecision, Ticket
 
@@ -42,6 +43,7 @@ class Bakeoff:
     `judge` is the judge's own arm graded against gold (its cost_usd is the bill for the labels, which no arm contains). `agreement` has a row
     for each field and for all three. `comparisons` has a row for each cascade and baseline against each of its single models. `judged` leaves
     out, in every arm, the tickets the judge gave no valid label and no person reviewed; `reviewed` counts the judge's labels a person replaced.
+    `ladders` are the cascades that `every` adds to `policies`; an arm is named "cascade_<policy>" and "cascade <ladder>".
     """
 
     arms: Arms
@@ -55,6 +57,7 @@ class Bakeoff:
     provenance: Provenance | None = None
     seed: int = 0
     reviewed: int = 0
+    ladders: tuple[Policy, ...] = ()
 
     @property
     def tickets(self) -> int:
@@ -80,12 +83,16 @@ def run_bakeoff(
     every: bool = False,
     calibration: Sequence[LabelledTicket] = (),
     reviews: Mapping[str, Label] | None = None,
+    learned: Mapping[str, Learned] | None = None,
 ) -> Bakeoff:
     """Run all arms on the same tickets: each model alone, each policy's cascade, random at its rate, and its oracle.
 
     `policies` defaults to documented and published. Every model is asked once a ticket, through `ask` (give a ReplyCache to record or replay);
     cascades walk over those very replies, so arms differ by policy and not by sampling. The judge labels the tickets through `judge_ask`, by
     the same task; `reviews` (labels by ticket id) replace its labels. Caches with a file are held to the provenance of this run.
+
+    `learned` holds the routers and scorers that policies name (`evaluation.routers`); they must come from other tickets than these. A policy with a
+    router gets no random baseline at its rate, as its items need not pay the cheap model: `equal_spend.verdict_of_arm` compares at equal spend.
 
     With `every`, the gates of the first policy also walk each pair of `tiers` (cheapest first) and all of them, and an oracle may stop at any
     tier; given `calibration` tickets, which must be others, category majority and kNN are fitted on them.
@@ -108,16 +115,16 @@ def run_bakeoff(
     asked_once = once(ask)
     singles = {_only(tier): run_arm(TRIAGE, items, single(tier), asked_once, concurrency) for tier in models}
     cascades = _cascades(policies, tiers, every)
-    traces = singles | {name: run_arm(TRIAGE, items, policy, asked_once, concurrency) for name, policy in cascades.items()}
-    learned = _learned(tickets, calibration, tiers, asked_once, concurrency) if every and calibration else None
+    traces = singles | {name: run_arm(TRIAGE, items, policy, asked_once, concurrency, learned=learned) for name, policy in cascades.items()}
+    fitted = _learned(tickets, calibration, tiers, asked_once, concurrency) if every and calibration else None
     verdicts = run_arm(TRIAGE, items, single(judge), judge_ask, concurrency)
     by_judge, reviewed = _judge_labels(tickets, verdicts, reviews or {})
-    plan = _Plan(policies, cascades, tuple(tiers), every, learned, draws, seed)
+    plan = _Plan(policies, cascades, tuple(tiers), every, fitted, draws, seed)
     arms = _arms(traces, plan, tickets)
     labelled = {entry.ticket.id for entry in by_judge}
     kept = {name: [trace for trace in arm if trace.item_id in labelled] for name, arm in traces.items()}
     judge_frame = frame(verdicts, tickets)
-    fitted_on = [entry.ticket for entry in calibration] if learned is not None else []
+    fitted_on = [entry.ticket for entry in calibration] if fitted is not None else []
     _finish([(ask, [*items, *(fitted_on if model in tiers else [])], model) for model in models] + [(judge_ask, items, judge)])
     return Bakeoff(
         arms=arms,
@@ -131,6 +138,7 @@ def run_bakeoff(
         provenance=wanted,
         seed=seed,
         reviewed=reviewed,
+        ladders=tuple(policy for name, policy in cascades.items() if policy not in policies),
     )
 
 
@@ -199,7 +207,7 @@ def _arms(traces: Mapping[str, Sequence[Trace[RoutingDecision]]], plan: _Plan, l
     frames = {name: frame(arm, labels) for name, arm in traces.items()}
     arms: dict[str, pd.DataFrame | Baseline] = dict(frames)
     for name, policy in plan.cascades.items():
-        if policy in plan.policies or len(policy.tiers) == 2:
+        if policy.router is None and (policy in plan.policies or len(policy.tiers) == 2):
             cheap, strong = frames[_only(policy.tiers[0])], frames[_only(policy.tiers[-1])]
             rate = float(frames[name]["escalated"].mean())
             arms[f"random at {policy.name} rate"] = random_baseline(cheap, strong, rate, plan.draws, plan.seed)
@@ -236,7 +244,10 @@ def _agreement(judge: pd.DataFrame) -> pd.DataFrame:
 
 
 def _comparisons(arms: Arms, cascades: Mapping[str, Policy], draws: int, seed: int) -> pd.DataFrame:
-    """Return each cascade against its cheap and its strong model on the same tickets: paired difference, exact test, saving, gap recovered."""
+    """Return each cascade against its cheap and its strong model on the same tickets: paired difference, exact test, saving, gap recovered.
+
+    `p_holm` is p corrected for all the tests of this table.
+    """
     rows: list[dict[str, str | float]] = []
     for name, policy in cascades.items():
         cheap, strong = _only(policy.tiers[0]), _only(policy.tiers[-1])
@@ -244,6 +255,8 @@ def _comparisons(arms: Arms, cascades: Mapping[str, Policy], draws: int, seed: i
         for other, gap in ((cheap, math.nan), (strong, recovered)):
             paired = compare(_frame(arms, name), _frame(arms, other), draws, seed)
             rows.append({"arm": name, "against": other, **paired, "gap_recovered": gap, "source": _frame(arms, name)["source"].iloc[0]})
+    for row, p in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):
+        row["p_holm"] = p
     return pd.DataFrame(rows)
 
 

@@ -43,7 +43,8 @@ def random_baseline(cheap: pd.DataFrame, strong: pd.DataFrame, rate: float, draw
         raise ValueError(f"draws must be at least 1, got {draws}")
     kept, raised = kept_and_raised(cheap, strong)
     open_to = np.flatnonzero(may_escalate(cheap))
-    count = min(round(rate * len(cheap)), len(open_to))
+    down = int(kept["escalated"].sum())  # these go on whatever is drawn
+    count = min(max(0, round(rate * len(cheap)) - down), len(open_to))
     share = count / len(open_to) if len(open_to) else 0.0
 
     def expected(column: str) -> float:
@@ -52,7 +53,7 @@ def random_baseline(cheap: pd.DataFrame, strong: pd.DataFrame, rate: float, draw
 
     accuracy, cost, p50s, p95s, recalls = _drawn(kept, raised, open_to, count, draws, seed)
     return Baseline(
-        n=len(cheap), rate=count / len(cheap), accuracy=expected("correct") / len(cheap), accuracy_interval=_middle(accuracy), joint=expected("joint"),
+        n=len(cheap), rate=(count + down) / len(cheap), accuracy=expected("correct") / len(cheap), accuracy_interval=_middle(accuracy), joint=expected("joint"),
         cost_usd=expected("cost_usd"), cost_interval=_middle(cost), cost_complete=bool((cheap["cost_complete"] & strong["cost_complete"]).all()),
         p50_ms=float(np.median(p50s)), p95_ms=float(np.median(p95s)), human_recall=float(recalls.mean()), source=sources(cheap, strong),
     )  # fmt: skip

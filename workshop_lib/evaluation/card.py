@@ -1,6 +1,6 @@
-"""The model card of the sandbox: what every stand-in scores on a split, measured by asking it, as Markdown for docs/sandbox.md."""
+"""The generated parts of docs/sandbox.md: what every stand-in scores on a split, measured by asking it, and the tables of what is honoured."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,12 +11,20 @@ from workshop_lib.evaluation.metrics import ece, wilson
 from workshop_lib.paths import ROOT
 from workshop_lib.sandbox import engine
 from workshop_lib.sandbox.ask import Ask, ToolSpec, Turn
+from workshop_lib.sandbox.bedrock import support as bedrock_support
+from workshop_lib.sandbox.chat import support as chat_support
 from workshop_lib.sandbox.reading import as_object
 from workshop_lib.tasks import QUESTIONS, TRIAGE
 
 PAGE = ROOT / "docs" / "sandbox.md"
 BEGIN = "<!-- measured by: workshop sandbox card -->"
 END = "<!-- end of what was measured -->"
+TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "workshop_lib/sandbox/bedrock/support.py": bedrock_support.markdown,
+    "workshop_lib/sandbox/chat/support.py": chat_support.markdown,
+}
+"""The modules whose tables stand in the page, each between comments that name it."""
+END_OF_TABLE = "<!-- end of what was written -->"
 MIN_STEP = 4.0
 """Points of category accuracy that each step of the ladder must gain at least."""
 MIN_ECE = 0.05
@@ -100,7 +108,7 @@ def ladder(scores: Sequence[Score]) -> list[str]:
 
 
 def write() -> list[str]:
-    """Measure, and put the result into docs/sandbox.md; return what does not hold, one line each."""
+    """Measure, and put the result and the tables into docs/sandbox.md; return what does not hold, one line each."""
     measured = card()
     PAGE.write_text(_inserted(measured), encoding="utf-8")
     return _failures(measured)
@@ -127,13 +135,20 @@ def _page() -> str:
 
 
 def _inserted(measured: str) -> str:
-    before, begin, rest = _page().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    page = _between(_page(), BEGIN, END, measured)
+    for module, lines in TABLES.items():
+        page = _between(page, f"<!-- written from: {module} -->", END_OF_TABLE, "\n".join(lines()))
+    return page
+
+
+def _between(page: str, opening: str, closing: str, text: str) -> str:
+    before, begin, rest = page.partition(opening)
+    _, end, after = rest.partition(closing)
     if not begin or not end:
         raise DataError(
-            "docs/sandbox.md has lost the two comments between which the card is written. Restore it with: git checkout docs/sandbox.md"
+            f"docs/sandbox.md has lost the two comments {opening} and {closing} between which it is written. Restore it with: git checkout docs/sandbox.md"
         )
-    return f"{before}{BEGIN}\n{measured}\n{END}{after}"
+    return f"{before}{opening}\n{text}\n{closing}{after}"
 
 
 def _triage_row(one: Score) -> str:

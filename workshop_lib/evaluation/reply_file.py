@@ -6,7 +6,9 @@ Lines are of four kinds: the header (format, date, code, provenance), a reply, a
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from workshop_lib.errors import DataError
+from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.evaluation.provenance import Provenance, code_revision, settings, sha256, template
 from workshop_lib.llm import Cost, Reply, Request, TokenLogprob, Usage
 
@@ -126,6 +128,30 @@ def append(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
             raise
     finally:
         os.close(handle)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep a file of replies for this process while it asks for more, so that nothing is paid for twice; raise SettingsError if another has it.
+
+    The lock is on FILE.lock, which stays behind empty; the system lets go of it when the process ends, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    busy: type[OSError] = BlockingIOError
+    with path.with_name(path.name + ".lock").open("ab") as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                busy = OSError
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except busy:
+            raise SettingsError(f"Another run is asking for the replies in {path}. Wait for it to end, or name another file with --cache.") from None
+        yield
 
 
 def _header(path: Path, text: str) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from workshop_lib.cascade import LearnedRouter, ScorerGate, Seen, item_text
-from workshop_lib.evaluation.metrics import Interval
+from workshop_lib.evaluation.equal_spend import Verdict, verdict
+
+__all__ = ["History", "Method", "TrainedRouter", "TrainedScorer", "Verdict", "history", "train_router", "train_scorer", "verdict"]
 
 Method = Literal["logistic", "knn"]
 _LEAST = 5  # items of the rarer kind: fewer teach a model nothing but their own words
@@ -129,65 +131,6 @@ def train_scorer(past: History, answers: Sequence[BaseModel | None], *, split: s
 
     held_out = _held_out(fit, pairs, target, [past.families[index] for index in kept])
     return TrainedScorer(digest, len(pairs), int(target.sum()), held_out, fit(np.arange(len(pairs))))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a choice of items for the strong model beats a random choice that costs the same: accuracies, their difference, 95 % by family, in words."""
-
-    n: int
-    share: float
-    spend_usd: float
-    accuracy: float
-    random_share: float
-    random_accuracy: float
-    difference: float
-    interval: Interval
-    beats: bool
-    sentence: str
-
-
-def verdict(
-    past: History, later: ArrayLike, *, router_usd: float = 0.0, cheap_first: bool = False, draws: int = 2000, seed: int = 0, name: str = "the router"
-) -> Verdict:
-    """Return whether sending the items where `later` is true to the strong model beats a random choice at equal spend, on items of the test split.
-
-    A router's items pay one model only; with `cheap_first` (a gate) every item pays the cheap model, and those sent on the strong one too.
-    `router_usd` is paid per item by the router and not by chance, which may spend it on more strong calls. With spend S, totals C and X of the
-    cheap and of the strong calls, chance sends the share q = (S - C) / (X - C), for a gate (S - C) / X, and is right with a + q (b - a), a and b
-    the two models' accuracies. The interval resamples families; the router beats chance if all of it lies above 0.
-    """
-    chosen = np.asarray(later, dtype=bool)
-    if chosen.shape != past.cheap_right.shape or not len(chosen):
-        raise ValueError(f"`later` needs one value for each of the {len(past.texts)} items, at least one, got shape {chosen.shape}")
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
-    spend = np.where(chosen, past.strong_usd + (past.cheap_usd if cheap_first else 0.0), past.cheap_usd) + router_usd
-    right = np.where(chosen, past.strong_right, past.cheap_right)
-    extra = past.strong_usd if cheap_first else past.strong_usd - past.cheap_usd
-    if extra.sum() <= 0:
-        raise ValueError("the strong model costs no more than the cheap one on these items, so there is no spend to hold equal")
-    columns = np.array([np.ones(len(chosen)), right, past.cheap_right, past.strong_right, spend, past.cheap_usd, extra], dtype=float)
-    codes = np.unique(past.families, return_inverse=True)[1]
-    by_family = np.array([np.bincount(codes, weights=column) for column in columns]).T
-    n, families = len(chosen), len(by_family)
-    share, chance, difference = (float(part[0]) for part in _against_chance(columns.sum(axis=1)[None, :]))
-    weights = np.random.default_rng(seed).multinomial(families, np.full(families, 1 / families), size=draws)
-    low, high = np.percentile(_against_chance(weights @ by_family)[2], [2.5, 97.5])
-    accuracy, total, beats = float(right.mean()), float(spend.sum()), bool(low > 0)
-    sentence = (
-        f"On {n} items and {total:.6f} USD, {name} is right on {accuracy:.1%}; a random {share:.1%} sent to the strong model for the same money gives {chance:.1%}. "
-        f"Difference {100 * difference:+.1f} points (95 % by family {100 * low:+.1f} to {100 * high:+.1f}): {name} {'beats' if beats else 'does not beat'} chance."
-    )
-    return Verdict(n, float(chosen.mean()), total, accuracy, share, chance, difference, Interval(float(low), float(high)), beats, sentence)
-
-
-def _against_chance(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the share chance can afford, its accuracy, and the accuracy gained over it, for rows of sums over items."""
-    n, right, cheap, strong, spend, cheap_usd, extra = sums.T
-    share = np.clip((spend - cheap_usd) / np.where(extra > 0, extra, np.inf), 0.0, 1.0)
-    chance = (cheap + share * (strong - cheap)) / n
-    return share, chance, right / n - chance
 
 
 def _refuse(split: str, target: NDArray[np.bool_], what: str) -> None:

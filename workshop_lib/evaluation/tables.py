@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-_DECIMALS: Mapping[str, int] = {"right": 1, "joint": 1, "cost_usd": 6, "cost_per_1000": 4, "p50_ms": 0, "p95_ms": 0, "p": 5}
+_DECIMALS: Mapping[str, int] = {"right": 1, "joint": 1, "cost_usd": 6, "cost_per_1000": 4, "p50_ms": 0, "p95_ms": 0, "p": 5, "p_holm": 5}
 
 
 def text_table(df: pd.DataFrame, decimals: Mapping[str, int] | None = None) -> str:

@@ -139,9 +139,16 @@ class Reply:
 SOURCE_HEADER = "x-workshop-source"
 
 
+_SOURCES = {"stand-in": "sandbox", "local": "local", "replay": "local"}
+
+
 def source(headers: Mapping[str, str]) -> str | None:
-    """Return "sandbox" if a server says that a stand-in answered, whatever the backend was thought to be; None if it says nothing."""
-    return "sandbox" if headers.get(SOURCE_HEADER) == "stand-in" else headers.get(SOURCE_HEADER)
+    """Return what a server says of itself as a label, whatever the backend was thought to be; None if it says nothing.
+
+    A stand-in's figures are "sandbox", those of an open-weight model "local", asked now or replayed.
+    """
+    said = headers.get(SOURCE_HEADER)
+    return None if said is None else _SOURCES.get(said, said)
 
 
 class Provider(Protocol):

@@ -2,12 +2,11 @@
 
 import argparse
 import gc
-import os
 import sys
 from pathlib import Path
 
 from workshop_lib.errors import WorkshopError
-from workshop_lib.sandbox import ONE_THREAD
+from workshop_lib.sandbox import prepare_process
 from workshop_lib.sandbox.leases import Owner
 
 
@@ -22,8 +21,8 @@ def main() -> int:
     parser.add_argument("--state-file", type=Path, help="where to write process id and port once it listens")
     parser.add_argument("--owner", action="append", default=[], type=_owner, metavar="PID:STARTED", help="a process that uses it")
     arguments = parser.parse_args()
-    os.environ.update(ONE_THREAD)
     gc.disable()  # until the stand-ins are trained: nothing made at start is garbage, and looking for it takes a tenth of the start
+    prepare_process()
     from workshop_lib.sandbox import run  # after the line above, because it loads the numerical libraries
 
     try:
@@ -41,7 +40,7 @@ def main() -> int:
     except (WorkshopError, OSError) as error:  # such as a full disk: the starter shows the last line of the log
         print(error, file=sys.stderr)
         return 1
-    return 0
+    return run.leave()
 
 
 def _owner(text: str) -> Owner:

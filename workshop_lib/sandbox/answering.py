@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Protocol
 
 from workshop_lib.sandbox import engine
@@ -21,13 +21,17 @@ class AnswerFailed(Exception):
 
 
 class Answerer(Protocol):
-    """Answers requests, whole or piece by piece; raises AnswerFailed."""
+    """Answers requests, whole or piece by piece; raises AnswerFailed. Cancelling it, or closing the stream, ends what it waits for."""
+
+    def source(self, ask: Ask) -> str:
+        """Say who will answer a request: "stand-in", "local" or "replay"; a stream's header is sent before its first piece."""
+        ...
 
     async def complete(self, ask: Ask) -> Completion:
         """Return the whole answer, after the time that it takes."""
         ...
 
-    def stream(self, ask: Ask) -> AsyncIterator[Piece | Completion]:
+    def stream(self, ask: Ask) -> AsyncGenerator[Piece | Completion]:
         """Yield the pieces of an answer as they come, and the completion last."""
         ...
 
@@ -38,13 +42,17 @@ class StandIns:
     def __init__(self, time_scale: float = 0.0) -> None:
         self.time_scale = time_scale
 
+    def source(self, ask: Ask) -> str:
+        """Say that a stand-in answers."""
+        return "stand-in"
+
     async def complete(self, ask: Ask) -> Completion:
         """Return the stand-in's answer."""
         done = engine.complete(ask)
         await self._wait(done.latency_ms)
         return done
 
-    async def stream(self, ask: Ask) -> AsyncIterator[Piece | Completion]:
+    async def stream(self, ask: Ask) -> AsyncGenerator[Piece | Completion]:
         """Yield the stand-in's answer word by word, spread over its modelled latency."""
         done = engine.complete(ask)
         parts = list(pieces(done))
@@ -61,7 +69,10 @@ class StandIns:
 
 
 def pieces(done: Completion) -> Iterator[Piece]:
-    """Yield a finished answer word by word, as a model would have streamed it."""
+    """Yield a finished answer word by word, as a model would have streamed it, or token by token where the tokens are wanted."""
+    if done.tokens:
+        yield from (Piece(token.token, tokens=(token,)) for token in done.tokens)
+        return
     written = done.text if done.tool_name is None else done.tool_arguments
     for found in _WORD.finditer(written):
         yield Piece(found.group(), done.tool_name)

@@ -1,14 +1,23 @@
-"""The HTTP side of the server: reading bodies within limits, and writing JSON replies and streams."""
+"""The HTTP side of the server: reading bodies within limits, writing JSON replies and streams, and who may ask at all."""
 
+import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
+from workshop_lib.sandbox.cutting import Cut, hang_up
 from workshop_lib.sandbox.wire import Reply, Streamed
 
 LARGEST_BODY = 4 * 1024 * 1024
+_DRAINED = 64 * 1024 * 1024
+_DRAIN_S = 10.0
 SOURCE_HEADER = "x-workshop-source"
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps would make one for every answer
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 Handler = Callable[[Scope, Receive], Awaitable[Reply | Streamed]]
@@ -18,41 +27,104 @@ class BodyTooLarge(Exception):
     """The request body is larger than the server takes."""
 
 
+class ClientGone(Exception):
+    """The client went away before it had sent its request; there is nobody to answer."""
+
+
 class BadAddress(Exception):
     """The query of an admin route's address is not understood; answered with 400."""
 
 
 class Endpoint:
-    """An ASGI application around one handler; a class, so that Starlette passes it through unwrapped."""
+    """An ASGI application around one handler; a class, so that Starlette passes it through unwrapped.
 
-    def __init__(self, handler: Handler) -> None:
+    `failed` makes the reply to a request that the handler fails at, in the protocol's own shape.
+    """
+
+    def __init__(self, handler: Handler, failed: Callable[[], Reply] | None = None) -> None:
         self._handler = handler
+        self._failed = failed or (lambda: bad("The sandbox failed at this request; its standard error says why.", 500))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        content = b""
         try:
             answer = await self._handler(scope, receive)
+            if not isinstance(answer, Streamed):
+                content = encoded(answer[2])
         except BadAddress as error:
             answer = bad(str(error))
-        if isinstance(answer, Streamed):
-            await _stream(answer, send)
+            content = encoded(answer[2])
+        except ClientGone:
             return
-        status, headers, body = answer
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-        sent = _encoded({"content-type": "application/json", "content-length": str(len(content)), SOURCE_HEADER: "stand-in", **headers})
-        await send({"type": "http.response.start", "status": status, "headers": sent})
+        except Cut:
+            await hang_up(scope, send)
+            return
+        except Exception as error:  # the edge of the server: whatever a request brings about, it gets an answer
+            _report(scope, error)
+            answer = self._failed()
+            content = encoded(answer[2])
+        if isinstance(answer, Streamed):
+            await _stream(scope, answer, receive, send)
+            return
+        status, headers, _ = answer
+        head = {"content-type": "application/json", "content-length": str(len(content)), SOURCE_HEADER: "stand-in", **headers}
+        await send({"type": "http.response.start", "status": status, "headers": _pairs(head)})
         await send({"type": "http.response.body", "body": content})
 
 
-async def _stream(answer: Streamed, send: Send) -> None:
-    """Send a stream chunk by chunk, without a content length: clients of event streams would wait for all of it."""
-    await send({"type": "http.response.start", "status": 200, "headers": _encoded({SOURCE_HEADER: "stand-in", **answer.headers})})
-    async for chunk in answer.chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+async def _stream(scope: Scope, answer: Streamed, receive: Receive, send: Send) -> None:
+    """Send a stream until its end or until the client goes away.
+
+    No length is announced unless the headers have one: clients of event streams would wait for all of it.
+    """
+    await send({"type": "http.response.start", "status": answer.status, "headers": _pairs({SOURCE_HEADER: "stand-in", **answer.headers})})
+    sending = asyncio.ensure_future(_send_chunks(scope, answer, send))
+    leaving = asyncio.ensure_future(_client_left(receive))
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not sending.done():
+            sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending
+
+
+async def _send_chunks(scope: Scope, answer: Streamed, send: Send) -> None:
+    try:
+        async with aclosing(answer.chunks) as chunks:  # closed at once when the client leaves, so that nothing more is generated
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except Cut:
+        raise  # after the start of a response the server cuts the connection, which is what is wanted
+    except Exception as error:
+        _report(scope, error)
+        raise
     await send({"type": "http.response.body", "body": b""})
 
 
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+async def _client_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _report(scope: Scope, error: Exception) -> None:
+    """Write one line that finds the mistake: what was asked, what happened, where."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    where = f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last is not None else "unknown"
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    print(f"sandbox: {scope['method']} {scope['path'][:200]} failed: {said} ({where})", file=sys.stderr, flush=True)
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Return a JSON body as it is sent."""
+    return _JSON.encode(body).encode(errors="replace")
+
+
+def _pairs(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
@@ -63,9 +135,19 @@ def bad(message: str, status: int = 400) -> Reply:
 
 def from_loopback(scope: Scope) -> bool:
     """Say whether a request names this machine; a web page that had its own name point here does not."""
-    host = header(scope, b"host")
-    if host is None:
-        return True  # HTTP/1.0 has none; a browser that was rebound always sends one
+    hosts = [value.decode("latin-1") for key, value in scope["headers"] if key in (b"host", b":authority")]
+    return all(_names_loopback(host) for host in hosts if host)  # HTTP/1.0 has none; a browser that was rebound always sends one
+
+
+def from_elsewhere(scope: Scope) -> bool:
+    """Say whether a browser makes this request for a page that is not of this machine."""
+    origin = header(scope, b"origin")
+    if origin is not None:
+        return not _names_loopback(urlsplit(origin).netloc)
+    return header(scope, b"sec-fetch-site") not in (None, "same-origin", "none")
+
+
+def _names_loopback(host: str) -> bool:
     name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
     return name.lower() in _LOOPBACK_NAMES
 
@@ -76,19 +158,35 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def body(scope: Scope, receive: Receive) -> bytes:
-    """Read a body of at most LARGEST_BODY bytes; raise BodyTooLarge without reading more."""
+    """Read a body of at most LARGEST_BODY bytes; raise BodyTooLarge for a larger one, ClientGone if the client left before its end."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > LARGEST_BODY:
+        await _drain(receive)
         raise BodyTooLarge
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > LARGEST_BODY:
+            chunks.clear()
+            await _drain(receive)
             raise BodyTooLarge
-        chunks.append(chunk)
         if not message.get("more_body", False):
-            return b"".join(chunks)
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)
 
 
+async def _drain(receive: Receive) -> None:
+    """Read on and keep nothing: a client that is still sending would not see the refusal. Not for ever, nor without end."""
+    drained = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            while drained < _DRAINED:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return

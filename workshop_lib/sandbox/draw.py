@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 _SCALE = float(1 << 64)
 
 
 def digest(seed: int, model_id: str, content: Mapping[str, Any]) -> bytes:
     """Return what identifies a request's content under a seed, independent of key order."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = _JSON.encode(content)
     return blake2b(f"{seed}\n{model_id}\n{text}".encode(errors="surrogatepass"), digest_size=16).digest()
 
 

@@ -1,9 +1,9 @@
 """From a request to a reply: what the stand-in answers, in which form, cut to the limits asked for, counted and timed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workshop_lib.sandbox import quirks, reading, schema, tokens
+from workshop_lib.sandbox import logprobs, quirks, reading, schema, tokens
 from workshop_lib.sandbox.ask import Ask, Completion, StopReason, ToolSpec
 from workshop_lib.sandbox.latency import modelled_ms
 
@@ -16,10 +16,11 @@ def complete(ask: Ask) -> Completion:
     read = reading.read(ask.turns)
     tool = _tool_to_call(ask, read)
     if tool is None:
-        return _text(ask, _answer_text(ask, read))
-    fields = quirks.spoiled(schema.fill(tool.schema, _thinking(ask, read, tool.schema)), ask, enforced=tool.strict)
+        return _text(ask, *_answer(ask, read))
+    thinking = _thinking(ask, read, tool.schema)
+    fields = quirks.spoiled(schema.fill(tool.schema, thinking), ask, enforced=tool.strict)
     if quirks.answers_in_text(ask, strict=tool.strict):
-        return _text(ask, quirks.in_text(fields, ask))
+        return _text(ask, quirks.in_text(fields, ask), _behind(ask, fields, tool.schema, thinking))
     return _call(ask, tool, fields)
 
 
@@ -46,24 +47,39 @@ def _fits(tool: ToolSpec, ask: Ask, read: reading.Reading) -> bool:
     return tool.name in ask.system or tool.name in ask.turns[-1].text or (read.is_ticket and schema.is_triage(tool.schema))
 
 
-def _answer_text(ask: Ask, read: reading.Reading) -> str:
+def _answer(ask: Ask, read: reading.Reading) -> tuple[str, Sequence[logprobs.Decision]]:
+    """Return the text of an answer and, if its log-probabilities are wanted, the decisions behind it."""
     wanted: Mapping[str, Any] | None = ask.schema or reading.wanted_schema(ask.system, ask.turns)
     if wanted is None and not ask.json_mode:
-        return schema.prose(_thinking(ask, read, None))
+        thinking = _thinking(ask, read, None)
+        return schema.prose(thinking), () if ask.logprobs is None else logprobs.of_prose(thinking)
     wanted = wanted or _FREE_OBJECT
-    fields = quirks.spoiled(schema.fill(wanted, _thinking(ask, read, wanted)), ask, enforced=ask.schema_enforced)
-    return schema.written(fields)
+    thinking = _thinking(ask, read, wanted)
+    fields = quirks.spoiled(schema.fill(wanted, thinking), ask, enforced=ask.schema_enforced)
+    return schema.written(fields), _behind(ask, fields, wanted, thinking)
 
 
-def _text(ask: Ask, text: str) -> Completion:
+def _behind(
+    ask: Ask, fields: Mapping[str, Any], wanted: Mapping[str, Any], thinking: schema.Thinking
+) -> Sequence[logprobs.Decision]:
+    return () if ask.logprobs is None else logprobs.of_fields(fields, wanted, thinking)
+
+
+def _text(ask: Ask, text: str, decisions: Sequence[logprobs.Decision]) -> Completion:
     reason: StopReason = "end_turn"
+    choices = () if ask.logprobs is None else logprobs.of_text(text, decisions, ask.logprobs, ask.digest)
     ends = [(text.find(stop), stop) for stop in ask.stop if stop and stop in text]
+    ended_by: str | None = None
     if ends:
-        text, reason = text[: min(ends)[0]], "stop_sequence"
+        at, ended_by = min(ends)
+        text, reason = text[:at], "stop_sequence"
     count = tokens.counted(text, ask.model)
     if ask.max_tokens is not None and count > ask.max_tokens:
         text, reason, count = tokens.cut(text, ask.model, ask.max_tokens), "max_tokens", ask.max_tokens
-    return Completion(reason, tokens.input_tokens(ask), count, modelled_ms(ask.model.latency, count, ask.digest), text=text)
+        ended_by = None
+    latency = modelled_ms(ask.model.latency, count, ask.digest)
+    fitted = logprobs.fitted(choices, text)
+    return Completion(reason, tokens.input_tokens(ask), count, latency, text=text, tokens=fitted, stop_sequence=ended_by)
 
 
 def _call(ask: Ask, tool: ToolSpec, fields: Mapping[str, Any]) -> Completion:

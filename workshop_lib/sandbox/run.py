@@ -1,23 +1,27 @@
 """Running one sandbox in this process: the listening socket, the warm stand-ins, the state file, and the watch over its users."""
 
 import asyncio
-import errno
 import gc
 import json
 import os
 import socket
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-
-import uvicorn
+from typing import Any, NoReturn
 
 from workshop_lib.errors import SandboxError
 from workshop_lib.sandbox import server, shapes
+from workshop_lib.sandbox.config import SandboxConfig
+from workshop_lib.sandbox.faults import Fault
 from workshop_lib.sandbox.leases import Leases, Owner
+from workshop_lib.sandbox.quotas import Quota
 from workshop_lib.sandbox.stand_ins import questions, triage
+from workshop_lib.serving import Serving, listen
 
-HOST = "127.0.0.1"
 _WATCH_S = 0.5
 _BANNER = """The sandbox answers on http://127.0.0.1:{port} (stand-in models; Ctrl-C ends it). Any credentials will do.
 
@@ -43,21 +47,24 @@ class Options:
     state_file: Path | None = None
     owners: tuple[Owner, ...] = ()
     banner: str = ""
+    quotas: tuple[Quota, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    upstream: Mapping[str, Any] | None = None
 
 
 def run(options: Options) -> None:
-    """Serve until stopped or abandoned; raise SandboxError if the port is in use."""
+    """Serve until stopped or abandoned; raise PortError if the port is in use."""
     listening = listen(options.port, or_any=options.or_any)
     port = listening.getsockname()[1]
     try:
         _warm_up()
-        sandbox = server.Sandbox(options.seed, options.time_scale, options.key, Leases(*options.owners))
+        sandbox = _sandbox(options)
         if sandbox.leases.abandoned:
             return  # the starter ended meanwhile, and another may have written the state file
         if options.state_file is not None:
             _write_state(options.state_file, options, port)
         if options.banner:
-            print(options.banner.format(port=port), flush=True)
+            print(options.banner.format(port=port), *_notes(options), sep="", flush=True)
         asyncio.run(_serve(sandbox, listening))
         if options.state_file is not None and sandbox.leases.abandoned:
             _tidy(options.state_file)  # after a crash or a stop the files stay, so that a restart finds the port
@@ -65,6 +72,37 @@ def run(options: Options) -> None:
         pass
     finally:
         listening.close()
+
+
+def _sandbox(options: Options) -> server.Sandbox:
+    sandbox = server.Sandbox(options.seed, options.time_scale, options.key, Leases(*options.owners))
+    for quota in options.quotas:
+        sandbox.quotas.add(quota)
+    for fault in options.faults:
+        sandbox.faults.add(fault)
+    if options.upstream:
+        upstream = _upstream()
+        sandbox.answerer = upstream.open_answerer(upstream.read(options.upstream), sandbox.answerer)
+    return sandbox
+
+
+def _notes(options: Options) -> Iterator[str]:
+    """Yield what a person should know besides the address: limits and faults in force, and who answers."""
+    for quota in options.quotas:
+        yield f"quota in force: {quota.model_dump_json(exclude_none=True)}\n"
+    for fault in options.faults:
+        yield f"fault in force: {fault.model_dump_json(exclude_none=True)}\n"
+    if options.upstream:
+        upstream = _upstream()
+        yield f"{upstream.notice(upstream.read(options.upstream))}\n"
+
+
+def _upstream() -> Any:
+    """Return the package that puts real models behind the sandbox; loaded only when it is wanted."""
+    try:
+        return import_module("workshop_lib.sandbox.upstream")
+    except ModuleNotFoundError as error:
+        raise SandboxError(f"Models behind the sandbox need a module that is not here ({error.name}). Leave out --upstream and --replay.") from error
 
 
 def _warm_up() -> None:
@@ -76,52 +114,15 @@ def _warm_up() -> None:
     gc.enable()
 
 
-def listen(port: int, *, or_any: bool = False) -> socket.socket:
-    """Return a listening socket on loopback; raise SandboxError with the remedy if the port is in use."""
-    # The protocol is named because asyncio turns Nagle's delay (40 ms a reply) off only for sockets that name it.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if os.name == "posix":  # elsewhere this option would share the port with another server
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((HOST, port))
-        sock.listen(1024)
-    except OSError as error:
-        sock.close()
-        if or_any and port:
-            return listen(0)
-        reasons = {errno.EADDRINUSE: "in use by another program", errno.EACCES: "not allowed for this user"}
-        reason = reasons.get(error.errno or 0, f"not available ({error.strerror})")
-        raise SandboxError(
-            f"Port {port} on {HOST} is {reason}. Choose another with --port, or --port 0 for a free one."
-        ) from error
-    except OverflowError as error:
-        sock.close()
-        raise SandboxError(f"Port {port} does not exist; choose one from 1 to 65535, or 0 for a free one.") from error
-    return sock
-
-
 async def _serve(sandbox: server.Sandbox, listening: socket.socket) -> None:
-    config = uvicorn.Config(
-        server.app(sandbox),
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
-        ws="none",
-    )
-    serving = uvicorn.Server(config)
-    watching = asyncio.create_task(_watch(sandbox, serving))
-    await serving.serve(sockets=[listening])
-    watching.cancel()
+    await Serving(server.app(sandbox), listening).until_stopped(lambda: sandbox.leases.abandoned, _WATCH_S)
 
 
-async def _watch(sandbox: server.Sandbox, serving: uvicorn.Server) -> None:
-    while not serving.should_exit:
-        await asyncio.sleep(_WATCH_S)
-        if sandbox.leases.abandoned:
-            serving.should_exit = True
+def leave(status: int = 0) -> NoReturn:
+    """End this process at once: threads of the HTTP server may still be ending, and abort if they meet half an interpreter."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _tidy(state_file: Path) -> None:
@@ -141,9 +142,19 @@ def _write_state(file: Path, options: Options, port: int) -> None:
     draft.replace(file)
 
 
-def serve(port: int, seed: int, time_scale: float) -> None:
+def serve(config: SandboxConfig) -> NoReturn:
     """Run a sandbox in the foreground until Ctrl-C, printing how to point boto3, the AWS CLI and openai at it.
 
-    Raises SandboxError, one line with the remedy, if the port is in use.
+    Raises PortError, one line with the remedy, if the port is in use.
     """
-    run(Options(port=port, seed=seed, time_scale=time_scale, banner=_BANNER))
+    options = Options(
+        port=config.port,
+        seed=config.seed,
+        time_scale=config.time_scale,
+        banner=_BANNER,
+        quotas=config.quota,
+        faults=config.fault,
+        upstream=config.upstream,
+    )
+    run(options)
+    leave()

@@ -9,16 +9,15 @@ from typing import Any
 
 from workshop_lib.catalog import StandIn
 from workshop_lib.sandbox import draw
+from workshop_lib.sandbox.json_schema import DEPTH, Schema, enum_values, properties, resolved
 from workshop_lib.sandbox.reading import Reading, canonical
 from workshop_lib.sandbox.stand_ins import triage
 from workshop_lib.sandbox.stand_ins.questions import Capacity, Guess, answer
 
-Schema = Mapping[str, Any]
-
 _PRIORITIES = frozenset({"P0", "P1", "P2", "P3"})
 _CATEGORIES = frozenset({"billing", "auth", "integration", "performance", "bug_report", "feature_request", "abuse", "other"})
 _GOOD = frozenset({"correct", "true", "yes", "right", "pass", "accept", "equivalent", "good"})
-_DEPTH = 8
+_LONGEST_FILLED = 1000
 _FAR = 1e15  # a bound beyond it is none: floating point would no longer tell its neighbours apart
 _WORD = re.compile(r"[^\W\d_]{2,24}(?:[ -][^\W\d_]{2,24}){0,4}")
 
@@ -58,8 +57,8 @@ def fill(schema: Schema, thinking: Thinking) -> dict[str, Any]:
 
 def is_triage(schema: Schema) -> bool:
     """Say whether a schema asks for a ticket's category or priority."""
-    fields = _properties(_resolved(schema, schema), schema)
-    return any(name.lower() in {"category", "priority"} or _label_field(_enum(part)) is not None for name, part in fields.items())
+    fields = properties(resolved(schema, schema), schema)
+    return any(name.lower() in {"category", "priority"} or _label_field(enum_values(part)) is not None for name, part in fields.items())
 
 
 def most_likely(shares: Mapping[str, float], thinking: Thinking, allowed: Sequence[str] = ()) -> tuple[str, float]:
@@ -82,19 +81,60 @@ def prose(thinking: Thinking) -> str:
     return f"{guess.answer}\n\n{working}" if working and working != guess.answer else guess.answer
 
 
+def shares(name: str, schema: Schema, thinking: Thinking, root: Schema) -> Mapping[Any, float]:
+    """Return how likely the model holds each value that a property may take; empty where it has no opinion, as on an id or a reason.
+
+    The shares of labels are the classifier's, unrounded. For an answer to a question the model's own confidence is its share; nothing is
+    known of other answers, so they do not sum to 1.
+    """
+    schema = resolved(schema, root)
+    values, kind = enum_values(schema), _kind(schema)
+    field = _label_field(values) if values else name.lower() if kind == "string" else None
+    if field in ("category", "priority"):
+        return _exact(thinking, field, values)
+    if kind == "boolean" and any(word in name.lower() for word in ("human", "review", "escalat")):
+        return {True: thinking.opinion.needs_human, False: 1 - thinking.opinion.needs_human}
+    if "const" in schema or thinking.about_ticket:
+        return {}
+    value = _value(name, schema, thinking, root, DEPTH)
+    judged = thinking.reading.answer is not None and isinstance(value, str | bool | int | float)
+    if judged and all(isinstance(option, str | bool | int | float) for option in values) and (kind == "boolean" or len(values) == 2 or value in ("correct", "incorrect")):
+        options = [True, False] if kind == "boolean" else values or ["correct", "incorrect"]
+        mine = 0.5 + 0.48 * _sureness(thinking)
+        return {option: mine if option == value else 1 - mine for option in options}
+    if not values and any(word in name.lower() for word in ("answer", "result", "value")) and kind in ("string", "number", "integer"):
+        return {value: guess_share(thinking)}
+    return {}
+
+
+def _kind(schema: Schema) -> Any:
+    kind = schema.get("type")
+    return kind[0] if isinstance(kind, list) and kind else kind
+
+
+def guess_share(thinking: Thinking) -> float:
+    """Return how likely the model holds its answer to the question, 0.02 to 0.98: its confidence of 1 to 5 on that scale."""
+    return min(0.98, max(0.02, _sureness(thinking)))
+
+
+def _exact(thinking: Thinking, field: str, allowed: Sequence[Any]) -> Mapping[Any, float]:
+    found = {label: share for label, share in thinking.opinion.exact[field].items() if not allowed or label in allowed}
+    total = sum(found.values()) or 1.0
+    return {label: share / total for label, share in found.items()}
+
+
 def _value(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: int) -> Any:
-    schema = _resolved(schema, root)
+    schema = resolved(schema, root)
     if "const" in schema:
         return schema["const"]
-    values = _enum(schema)
+    values = enum_values(schema)
     if values:
         return _chosen(name, values, thinking)
-    kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
+    kind = _kind(schema)
     if kind == "object" or (kind is None and "properties" in schema):
-        if depth >= _DEPTH:
+        if depth >= DEPTH:
             return {}
-        return {key: _value(key, part, thinking, root, depth + 1) for key, part in _properties(schema, root).items()}
+        return {key: _value(key, part, thinking, root, depth + 1) for key, part in properties(schema, root).items()}
     if kind == "array":
         return _items(name, schema, thinking, root, depth)
     if kind in ("number", "integer"):
@@ -104,39 +144,6 @@ def _value(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: i
     if kind == "null":
         return None
     return _fitted(_text(name.lower(), thinking), schema)
-
-
-def _resolved(schema: Schema, root: Schema) -> Schema:
-    for _ in range(_DEPTH):
-        reference = schema.get("$ref")
-        options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
-        if isinstance(reference, str) and reference.startswith("#/"):
-            schema = _pointed(root, reference[2:].split("/"))
-        elif isinstance(options, list) and options:
-            usable = [option for option in options if isinstance(option, Mapping) and option.get("type") != "null"]
-            schema = usable[0] if usable else {"type": "null"}
-        else:
-            return schema
-    return {}
-
-
-def _pointed(root: Schema, path: Sequence[str]) -> Schema:
-    found: Any = root
-    for part in path:
-        found = found.get(part, {}) if isinstance(found, Mapping) else {}
-    return found if isinstance(found, Mapping) else {}
-
-
-def _properties(schema: Schema, root: Schema) -> dict[str, Schema]:
-    found = schema.get("properties")
-    if not isinstance(found, Mapping):
-        return {}
-    return {key: _resolved(part, root) for key, part in found.items() if isinstance(part, Mapping)}
-
-
-def _enum(schema: Schema) -> list[Any]:
-    found = schema.get("enum")
-    return found if isinstance(found, list) else []
 
 
 def _label_field(values: Sequence[Any]) -> str | None:
@@ -171,7 +178,7 @@ def _chosen(name: str, values: Sequence[Any], thinking: Thinking) -> Any:
 def _items(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: int) -> list[Any]:
     wanted = schema.get("minItems", 1)
     part = schema.get("items")
-    if not isinstance(part, Mapping) or depth >= _DEPTH or not isinstance(wanted, int):
+    if not isinstance(part, Mapping) or depth >= DEPTH or not isinstance(wanted, int):
         return []
     one = _value(name, part, thinking, root, depth + 1)
     return [one] * max(1, min(wanted, 16))
@@ -230,7 +237,9 @@ def _text(name: str, thinking: Thinking) -> str:
 
 
 def _fitted(text: str, schema: Schema) -> str:
-    longest = schema.get("maxLength")
+    longest, shortest = schema.get("maxLength"), schema.get("minLength")
+    if isinstance(shortest, int) and len(text) < shortest <= _LONGEST_FILLED:
+        text = text.ljust(shortest, ".")
     return text[:longest] if isinstance(longest, int) and longest >= 0 else text
 
 

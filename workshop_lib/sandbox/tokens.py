@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from workshop_lib.catalog import Model
 from workshop_lib.sandbox.ask import Ask, ToolSpec
@@ -19,6 +20,15 @@ _TURN_OVERHEAD = 4
 def pieces(text: str) -> int:
     """Return the number of word pieces of a text."""
     return len(_PIECE.findall(text))
+
+
+def split(text: str) -> list[str]:
+    """Return the word pieces of a text with the spaces before them; joined they are the text, and without spaces they are what `pieces` counts."""
+    ends = [found.end() for found in _PIECE.finditer(text)]
+    if not ends:
+        return [text] if text else []
+    ends[-1] = len(text)
+    return [text[start:end] for start, end in pairwise([0, *ends])]
 
 
 def counted(text: str, model: Model) -> int:

@@ -1,8 +1,8 @@
 """What the server knows of a protocol: requests understood, answers whole or as a stream, and refusals."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from workshop_lib.sandbox.ask import Ask, Completion, Piece
@@ -14,10 +14,11 @@ Reply = tuple[int, Mapping[str, str], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Streamed:
-    """An answer sent in chunks as they come; the status is 200."""
+    """An answer sent in chunks as they come."""
 
     headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes]
+    status: int = 200
 
 
 class Refusal(Exception):
@@ -49,11 +50,14 @@ class Exchange(ABC):
     """One request understood: what it asks (several times for several choices) and how its answer is written.
 
     `buffered` says that a streamed answer must be whole before its first piece is sent, as when a guardrail reads it first.
+    `tags` are the request's own labels for the ledger; `headers` go with the answer.
     """
 
     asks: tuple[Ask, ...]
     streaming: bool = False
     buffered: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     stream_type: ClassVar[str]
     request_id_header: ClassVar[str]
 
@@ -62,7 +66,7 @@ class Exchange(ABC):
         return None
 
     def finished(self, done: Completion) -> Completion:
-        """Return the model's answer as it may be sent, for example after a guardrail has read it."""
+        """Return the model's answer as it may be sent and counted, whole or at the end of a stream: cache usage, a guardrail's verdict."""
         return done
 
     @abstractmethod

@@ -1,6 +1,5 @@
 """What the report's sentences rest on: paired differences with intervals, parity with a margin, misses and charges."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -8,49 +7,29 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from workshop_lib.evaluation.intervals import Interval, newcombe_paired
-from workshop_lib.evaluation.metrics import bootstrap_difference
 from workshop_lib.evaluation.routing_metrics import URGENT
+from workshop_lib.evaluation.uncertainty import NonInferiority, non_inferiority
 
 Parity = Literal["shown", "not shown", "excluded"]
 
 
-@dataclass(frozen=True)
-class Against:
-    """One arm against another on the same items: difference in accuracy, its two 95 % intervals, and whether parity within `margin` is shown.
+def against(arm: pd.DataFrame, other: pd.DataFrame, margin: float = 0.05, draws: int = 2000, seed: int = 0) -> NonInferiority:
+    """Return the comparison of two arms (frames of `arms.frame`) on the same items in the same order; raise ValueError otherwise.
 
-    `by_family` resamples whole families; `by_item` takes items as independent but does not collapse where nothing differs. `interval` spans both.
+    Each bound is the wider one of resampling whole families and of Newcombe's paired interval, which keeps its width where nothing differs.
     """
-
-    n: int
-    families: int
-    difference: float
-    by_family: Interval
-    by_item: Interval
-    margin: float
-
-    @property
-    def interval(self) -> Interval:
-        """Return the span of both intervals: a claim must survive either way of counting."""
-        return Interval(min(self.by_family.low, self.by_item.low), max(self.by_family.high, self.by_item.high))
-
-    @property
-    def parity(self) -> Parity:
-        """Return "shown" if a loss of `margin` or more is excluded, "excluded" if the loss is surely larger, else "not shown"."""
-        if self.interval.low > -self.margin:
-            return "shown"
-        return "excluded" if self.interval.high < -self.margin else "not shown"
-
-
-def against(arm: pd.DataFrame, other: pd.DataFrame, margin: float = 0.05, draws: int = 2000, seed: int = 0) -> Against:
-    """Return the comparison of two arms (frames of `arms.frame`) on the same items in the same order; raise ValueError otherwise."""
     if arm["item_id"].tolist() != other["item_id"].tolist():
         raise ValueError("the two arms hold different items, or the same in another order")
     if not 0 < margin < 1:
         raise ValueError(f"the margin is a share between 0 and 1, got {margin}")
-    mine, theirs = arm["correct"].to_numpy(bool), other["correct"].to_numpy(bool)
-    families = arm["family"].astype(str).tolist()
-    spread = bootstrap_difference(mine, theirs, families, draws, seed)
-    return Against(len(arm), len(set(families)), float(mine.mean() - theirs.mean()), spread, paired_interval(mine, theirs), margin)
+    return non_inferiority(arm["correct"], other["correct"], arm["family"].astype(str), margin=margin, draws=draws, seed=seed)
+
+
+def reading(pair: NonInferiority) -> Parity:
+    """Return "shown" if a loss of the margin or more is excluded, "excluded" if the loss is surely larger than the margin, else "not shown"."""
+    if pair.low > -pair.margin:
+        return "shown"
+    return "excluded" if pair.high < -pair.margin else "not shown"
 
 
 def paired_interval(first: ArrayLike, second: ArrayLike) -> Interval:
@@ -88,11 +67,6 @@ def missed(arm: pd.DataFrame) -> pd.DataFrame:
             said = "no answer" if row["model_used"] is None else f"{row['category']}, {row['priority']}, {'needs a person' if row['needs_human'] is True else 'no person'}"
             rows.append({"item_id": row["item_id"], "family": row["family"], "gold": " and ".join(why), "said": said, "kept_because": _kept(row)})
     return pd.DataFrame(rows, columns=columns)
-
-
-def calls(arm: pd.DataFrame) -> int:
-    """Return how many tiers were asked over all items of a walked arm: one an item, and one for every step up."""
-    return len(arm) + sum(str(text).count(" | ") + 1 for text, up in zip(arm["escalated_because"], arm["escalated"], strict=True) if up)
 
 
 def _kept(row: dict[Any, Any]) -> str:

@@ -9,7 +9,9 @@ import pandas as pd
 from workshop_lib.cascade import Policy
 from workshop_lib.evaluation.arms import Baseline
 from workshop_lib.evaluation.metrics import Interval, wilson
-from workshop_lib.evaluation.report.evidence import Against, against, missed
+from workshop_lib.evaluation.report.evidence import against, missed, reading
+from workshop_lib.evaluation.routing_metrics import pareto
+from workshop_lib.evaluation.uncertainty import NonInferiority, items_to_show_parity
 
 if TYPE_CHECKING:
     from workshop_lib.evaluation.bakeoff import Bakeoff
@@ -21,13 +23,13 @@ _FEW_FAMILIES = 10
 class Case:
     """One cascade of a bake-off with its cheapest and its strongest model alone, on the same items."""
 
+    name: str
     policy: Policy
     arm: pd.DataFrame
     cheap: pd.DataFrame
     strong: pd.DataFrame
     random: Baseline | None
-    versus_cheap: Against
-    versus_strong: Against
+    versus_strong: NonInferiority
 
     @property
     def cheap_name(self) -> str:
@@ -41,16 +43,26 @@ class Case:
 
 
 def cases(bakeoff: "Bakeoff", margin: float, seed: int = 0) -> list[Case]:
-    """Return every policy whose cascade and whose first and last model were run, in the bake-off's order."""
+    """Return every policy whose cascade and whose first and last model were run, then each ladder that no cheaper arm equals, in the bake-off's order."""
     found = []
-    for policy in bakeoff.policies:
-        names = (f"cascade_{policy.name}", f"{policy.tiers[0]}_only", f"{policy.tiers[-1]}_only")
-        arm, cheap, strong = (bakeoff.arms.get(name) for name in names)
+    best = undominated(bakeoff)
+    named = [(f"cascade_{policy.name}", policy) for policy in bakeoff.policies]
+    named += [(name, policy) for policy in bakeoff.ladders if (name := f"cascade {policy.name}") in best]
+    for name, policy in named:
+        arm, cheap, strong = (bakeoff.arms.get(key) for key in (name, f"{policy.tiers[0]}_only", f"{policy.tiers[-1]}_only"))
         if len(policy.tiers) > 1 and isinstance(arm, pd.DataFrame) and isinstance(cheap, pd.DataFrame) and isinstance(strong, pd.DataFrame):
             random = bakeoff.arms.get(f"random at {policy.name} rate")
-            pair = (against(arm, cheap, margin, seed=seed), against(arm, strong, margin, seed=seed))
-            found.append(Case(policy, arm, cheap, strong, random if isinstance(random, Baseline) else None, *pair))
+            pair = against(arm, strong, margin, seed=seed)
+            found.append(Case(name, policy, arm, cheap, strong, random if isinstance(random, Baseline) else None, pair))
     return found
+
+
+def undominated(bakeoff: "Bakeoff") -> set[str]:
+    """Return the arms that could be had (no oracle, no random baseline) and that no other such arm beats in both cost and accuracy."""
+    rows = bakeoff.summary
+    real = [isinstance(bakeoff.arms[name], pd.DataFrame) and not name.startswith("oracle") for name in rows["arm"]]
+    rows = rows[real]
+    return set(rows["arm"][pareto(rows["cost_usd"], rows["accuracy"])]) if len(rows) else set()
 
 
 def answer(case: Case) -> list[str]:
@@ -62,7 +74,7 @@ def answer(case: Case) -> list[str]:
         f"The cascade {case.policy.name} ({', then '.join(case.policy.tiers)}) got {_share(case.arm)} right; {case.strong_name} alone got {_share(case.strong)}, "
         f"{case.cheap_name} alone {_share(case.cheap)}.",
         parity(case.versus_strong, case.strong_name),
-        f"It passed {int(case.arm['escalated'].sum())} of {_items(n)} on to a dearer model. {money(case.arm, case.strong, case.strong_name)}",
+        f"It passed {int(case.arm['escalated'].sum())} of {items(n)} on to a dearer model. {money(case.arm, case.strong, case.strong_name)}",
         *([chance(case)] if case.random is not None else []),
     ]
     failed = [f"{int((arm['outcome'] == 'error').sum())} in {name}" for name, arm in _three(case) if (arm["outcome"] == "error").any()]
@@ -84,22 +96,23 @@ def headline(case: Case) -> str:
         return f"{case.policy.name}: not measured."
     cheaper = "cheaper" if mine < theirs else "dearer" if mine > theirs else "as dear"
     cost = f"{cheaper} than {case.strong_name} alone" if cheaper != "as dear" else f"no cheaper than {case.strong_name} alone"
-    cost = cost if known else f"by what is known of the cost {cost}"
+    each = f"{1000 * mine / len(case.arm):,.2f} instead of {1000 * theirs / len(case.arm):,.2f} USD per 1,000 tickets"
+    cost = f"{cost} ({each})" if known else f"by what is known of the cost {cost}"
     pair = case.versus_strong
     margin = f"within {pair.margin:g}"
-    good = {"shown": f"as accurate {margin}", "not shown": f"not shown to be as accurate {margin}", "excluded": f"not as accurate {margin}"}[pair.parity]
+    good = {"shown": f"as accurate {margin}", "not shown": f"not shown to be as accurate {margin}", "excluded": f"not as accurate {margin}"}[reading(pair)]
     return f"{case.policy.name}: {cost}, and {good}."
 
 
-def parity(pair: Against, other: str) -> str:
-    """Return what may be said about being as good as the other arm, with both intervals and the margin."""
-    spread = f"The difference is {pair.difference:+.3f} (95 % from {_range(pair.by_family)} resampling whole scenario families, from {_range(pair.by_item)} taking items as independent)"
+def parity(pair: NonInferiority, other: str) -> str:
+    """Return what may be said about being as good as the other arm, with the interval and the margin."""
+    spread = f"The difference in accuracy is {pair.difference:+.3f} (95 % from {_range(Interval(pair.low, pair.high))}, whole scenario families resampled or tickets taken singly, whichever is wider)"
     verdict = {
-        "shown": f"parity with {other} within a margin of {pair.margin:g} is shown: both intervals exclude a loss that large",
+        "shown": f"parity with {other} within a margin of {pair.margin:g} is shown: the interval excludes a loss that large",
         "not shown": f"parity with {other} within a margin of {pair.margin:g} is not shown: a loss that large is not excluded",
         "excluded": f"parity with {other} within a margin of {pair.margin:g} is ruled out: the loss is larger",
-    }[pair.parity]
-    few = "" if pair.families >= _FEW_FAMILIES else f" With {pair.families} {'family' if pair.families == 1 else 'families'} the first interval is too narrow to rely on."
+    }[reading(pair)]
+    few = "" if pair.families >= _FEW_FAMILIES else f" With {pair.families} {'family' if pair.families == 1 else 'families'} even this interval may be too narrow."
     return f"{spread}; {verdict}.{few}"
 
 
@@ -107,7 +120,7 @@ def money(arm: pd.DataFrame, other: pd.DataFrame, name: str) -> str:
     """Return what an arm cost beside another, as a bound where a cost is not fully known."""
     mine, theirs = float(arm["cost_usd"].sum()), float(other["cost_usd"].sum())
     known, known_other = bool(arm["cost_complete"].all()), bool(other["cost_complete"].all())
-    bill = f"It cost {_usd(mine, known)}, {name} alone {_usd(theirs, known_other)}"
+    bill = f"It cost {usd(mine, known)}, {name} alone {usd(theirs, known_other)}"
     if theirs <= 0:
         return f"{bill}: there is no cost to compare with."
     if mine == theirs and known and known_other:
@@ -134,10 +147,11 @@ def not_said(bakeoff: "Bakeoff", found: list[Case]) -> list[str]:
     """Return what a reader must not take from the page, as far as the numbers tell."""
     n = bakeoff.tickets
     families = int(bakeoff.judge["family"].nunique()) if n else 0
-    said = [f"It speaks of {_items(n)} in {families} scenario {'family' if families == 1 else 'families'}, and of others only as far as they are alike. Tickets of one family are near-duplicates and count for less than their number."]
+    said = [f"It speaks of {items(n)} in {families} scenario {'family' if families == 1 else 'families'}, and of others only as far as they are alike. Tickets of one family are near-duplicates and count for less than their number."]
     if found:
-        width = max((case.versus_strong.interval.high - case.versus_strong.interval.low) / 2 for case in found)
+        width = max((case.versus_strong.high - case.versus_strong.low) / 2 for case in found)
         said.append(f"A difference in accuracy smaller than about {width:.2f} cannot be told from none on this many tickets.")
+        said += _needed(found[0])
     if "sandbox" in bakeoff.source:
         said.append("Stand-in models on one machine answered, priced as the models they stand in for. Their accuracy and latency are no figures of any vendor's model, and nothing was paid.")
     if len(found) > 1:
@@ -152,19 +166,17 @@ def not_said(bakeoff: "Bakeoff", found: list[Case]) -> list[str]:
     return said
 
 
-def judge_says(bakeoff: "Bakeoff") -> str:
-    """Return how many labels the judge gave, what they cost, and what a judge's label is worth."""
-    n = bakeoff.tickets
-    labelled = int((bakeoff.judge["outcome"] == "answered").sum())
-    bill = f"{_usd(float(bakeoff.judge['cost_usd'].sum()), bool(bakeoff.judge['cost_complete'].all()))}, which no arm contains"
-    if labelled == 0:
-        return f"The judge gave none of {_items(n)} a valid label; its calls cost {bill}. Nothing is graded by it."
-    same = int(bakeoff.judge["correct"].sum())
-    low, high = wilson(same, n)
-    return (
-        f"The judge gave {labelled} of {_items(n)} a valid label, for {bill}. It names the category people chose for {same} of {n} ({same / n:.3f}, 95 % from {low:.3f} to {high:.3f}). "
-        "A judge is a model, and may favour models of its own vendor: the arms above are graded by people's labels, the table below by the judge's."
-    )
+def _needed(case: Case) -> list[str]:
+    """Return how many tickets it would take to show parity where it is not shown, if there is any pair to go by."""
+    differing = float((case.arm["correct"] != case.strong["correct"]).mean())
+    margin = case.versus_strong.margin
+    if reading(case.versus_strong) != "not shown" or differing == 0:
+        return []
+    needed = items_to_show_parity(margin, differing)
+    return [
+        f"If the cascade {case.policy.name} were truly as good as {case.strong_name}, it would take about {needed:,} independent tickets to show it within {margin:g} "
+        f"(power 80 %, {differing:.1%} of tickets right in one of the two alone), and more when they come in families."
+    ]
 
 
 def _three(case: Case) -> list[tuple[str, pd.DataFrame]]:
@@ -181,7 +193,8 @@ def _share(arm: pd.DataFrame) -> str:
     return f"{right} of {n} ({right / n:.3f}, 95 % from {low:.3f} to {high:.3f})"
 
 
-def _items(n: int) -> str:
+def items(n: int) -> str:
+    """Return a number of tickets in words."""
     return "1 ticket" if n == 1 else f"{n} tickets"
 
 
@@ -190,7 +203,8 @@ def _range(interval: Interval, sign: bool = True) -> str:
     return f"{low:+.3f} to {high:+.3f}" if sign else f"{low:.3f} to {high:.3f}"
 
 
-def _usd(amount: float, complete: bool) -> str:
+def usd(amount: float, complete: bool) -> str:
+    """Return an amount with the digits it needs, as a bound unless it is complete."""
     digits = 6 if amount < 0.1 else 4 if amount < 10 else 2
     text = "an unknown amount" if math.isnan(amount) else f"{amount:,.{digits}f} USD"
     return text if complete else f"at least {text}"

@@ -13,10 +13,10 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --text: #e8e8e8; --page: #15171a; --line: #4a5057; --soft: #1f2328; --badge: #7cc4f2; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem; }
-p, li { max-width: 46rem; } a { color: var(--badge); } .answer { background: var(--soft); border-left: 4px solid var(--badge); padding: .6rem 1rem; max-width: 46rem; }
+p, li { max-width: 46rem; } a { color: var(--badge); } .answer strong { display: inline-block; margin-bottom: .3rem; } .answer { background: var(--soft); border-left: 4px solid var(--badge); padding: .6rem 1rem; max-width: 46rem; }
 .wide { overflow-x: auto; margin: 1rem 0; } .wide:focus-visible { outline: 2px solid var(--badge); }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: .25rem 0; } th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
+caption { text-align: left; padding: .25rem 0; } th, td { padding: .3rem .45rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 thead th { background: var(--soft); } tbody th { font-weight: 600; } .number { text-align: right; } .words { text-align: left; } td.long { white-space: normal; min-width: 14rem; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #ffffff; } figcaption { max-width: 46rem; }
 .source { font-size: .8rem; border: 1px solid var(--badge); color: var(--badge); border-radius: .3rem; padding: 0 .35rem; white-space: nowrap; }
@@ -33,7 +33,8 @@ _HEADS: Mapping[str, str] = {
     "low": "low 95 %", "high": "high 95 %", "cost_usd": "cost, USD", "cost_per_1000": "USD per 1,000", "p50_ms": "p50, ms", "p95_ms": "p95, ms",
     "escalation_rate": "escalated", "human_recall": "people's flags kept", "only_arm": "only arm right", "only_other": "only other right",
     "gap_recovered": "gap recovered", "cost_complete": "cost complete", "item_id": "ticket", "kept_because": "why it was kept", "avg_latency_ms": "mean, ms",
-    "category_right": "category right", "joint_right": "joint right",
+    "category_right": "category right", "joint_right": "joint right", "p_holm": "p, Holm", "gain_a_dollar": "gain a dollar",
+    "kept_in_danger": "kept in danger", "judge_says": "judge says", "people_say": "people say",
 }  # fmt: skip
 _LONG, _LONG_HEAD, _MANY = 40, 26, 9  # letters in a cell and in a row's head, and columns, beyond which a printed page needs them to wrap or shrink
 

@@ -1,68 +1,37 @@
 """Where the numbers of a report come from, so that somebody else can make them again."""
 
-import json
-import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
+from datetime import date
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from workshop_lib import catalog
 from workshop_lib.errors import UnknownModelError
-from workshop_lib.evaluation.cache import request_hash
-from workshop_lib.evaluation.labels import LabelledTicket
-from workshop_lib.paths import ROOT
-from workshop_lib.tasks import TRIAGE, Ticket
+from workshop_lib.evaluation.provenance import code_revision
+
+if TYPE_CHECKING:
+    from workshop_lib.evaluation.bakeoff import Bakeoff
+
+_HASH = 12
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What made a report; None is shown as "not recorded", never guessed."""
-
-    dataset: str | None = None
-    dataset_hash: str | None = None
-    prompt_version: str | None = None
-    prompt_hash: str | None = None
-    seed: int | None = None
-    revision: str | None = None
-    made_on: date | None = None
-
-    def rows(self) -> pd.DataFrame:
-        """Return what is known, one row a fact."""
-        facts = {
-            "items": self.dataset, "items, sha256": self.dataset_hash, "prompt": self.prompt_version, "prompt, sha256": self.prompt_hash,
-            "seed": self.seed, "code revision": self.revision, "page made on": self.made_on,
-        }  # fmt: skip
-        return pd.DataFrame([{"fact": name, "value": "not recorded" if value is None else str(value)} for name, value in facts.items()])
-
-
-def provenance(tickets: Sequence[LabelledTicket], dataset: str, seed: int | None = None) -> Provenance:
-    """Return the provenance of a triage bake-off made now, with this code, on these labelled tickets."""
-    blank = Ticket(id="blank", subject="", body="-")  # everything a model sees but the ticket itself
-    return Provenance(dataset, dataset_hash(tickets), TRIAGE.prompt_version, request_hash(TRIAGE.request(blank))[:12], seed, code_revision(), datetime.now(UTC).date())
-
-
-def dataset_hash(tickets: Sequence[LabelledTicket]) -> str:
-    """Return twelve hex digits that change with any ticket, label, family, cohort or their order."""
-    lines = [[entry.ticket.model_dump(), entry.label.model_dump(), entry.cohort, entry.family] for entry in tickets]
-    return sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def code_revision() -> str:
-    """Return the commit this code was checked out at, with "+changes" if files differ from it; without a checkout the package's version."""
-    if (ROOT / ".git").exists():  # without it git would name a checkout that this one happens to lie in
-        try:
-            commit = _git("rev-parse", "--short=12", "HEAD")
-            return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
-        except (OSError, subprocess.SubprocessError):
-            return "unknown"
-    try:
-        return f"cascade-workshop {version('cascade-workshop')}"
-    except PackageNotFoundError:
-        return "unknown"
+def facts(bakeoff: "Bakeoff", made_on: date | None = None) -> pd.DataFrame:
+    """Return what a bake-off was made with, one row a fact; what nobody recorded is "not recorded", never guessed."""
+    known = bakeoff.provenance
+    rows: dict[str, object] = {"tickets": bakeoff.tickets}
+    if known is None:
+        rows |= dict.fromkeys(("data", "prompt", "settings", "backend"))
+    else:
+        for name, note in known.datasets.items():
+            rows[f"data: {name}, whole"] = f"{note.items} tickets, sha256 {note.sha256[:_HASH]}"
+        if not known.datasets:
+            rows["data"] = None
+        rows |= {"task": known.task, "prompt": f"{known.prompt_version}, sha256 {known.prompt_hash[:_HASH]}"}
+        rows["settings"] = ", ".join(f"{name} {value}" for name, value in known.settings.items() if value is not None)
+        rows |= {"backend": known.backend, "seed of the sandbox": known.seed}
+    rows |= {"seed of what is drawn": bakeoff.seed, "code revision of this page": code_revision(), "page made on": made_on}
+    return pd.DataFrame([{"fact": name, "value": "not recorded" if value is None else str(value)} for name, value in rows.items()])
 
 
 def prices(models: Sequence[str]) -> pd.DataFrame:
@@ -80,8 +49,3 @@ def prices(models: Sequence[str]) -> pd.DataFrame:
             | {"basis": price.basis, "price source": price.source, "read on": price.checked_on.isoformat()}
         )
     return pd.DataFrame(rows)
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603, S607  # fixed words
-    return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""Exercises of lab 02: a strict validator, what invalid replies cost, reliability bins, calibration error, and what a threshold catches."""
+"""Exercises of lab 02: a strict validator, reliability, calibration, thresholds, what it takes to promise, and what invalid replies cost."""
 
 import json
 import math
@@ -11,6 +11,11 @@ from workshop_lib.lab.exercise import Exercise, Wrong
 Fields = dict[str, Any]
 Row = tuple[int, float, float]
 Charged = tuple[float, Fields | None]
+Pair = tuple[float, bool]
+Graded = tuple[str, float, bool]
+Map = Callable[[float], float]
+Fit = Callable[[Sequence[Pair]], Map]
+Gap = Callable[[Sequence[Pair]], float]
 
 # Exercise 1
 
@@ -171,84 +176,6 @@ def _between_ratings(text: str) -> Fields | None:
 # Exercise 2
 
 
-def usd_per_answer(replies: Sequence[Charged]) -> float:
-    """Return the USD spent on all replies for each valid answer among them; infinite if there is none."""
-    spent = sum(usd for usd, _ in replies)
-    valid = sum(answer is not None for _, answer in replies)
-    return spent / valid if valid else math.inf
-
-
-_ANSWER: Fields = {"answer": "42", "confidence": 4}
-_CHARGED: tuple[Charged, ...] = ((0.00010, _ANSWER), (0.00030, None), (0.00020, _ANSWER), (0.00040, _ANSWER), (0.00050, None))
-
-
-def _check_usd_per_answer(answer: Any) -> str | None:
-    got = number(calling(answer, list(_CHARGED)), "its result")
-    want = usd_per_answer(_CHARGED)
-    if not close(got, want):
-        return _per_answer_mistake(got, want)
-    nothing = [(0.0001, None), (0.0002, None)]
-    try:
-        hopeless = calling(answer, nothing, none_ok=True)
-    except NotYet as error:
-        return f"{error} when no reply is valid; then the money bought nothing, and the price of an answer is math.inf"
-    if not isinstance(hopeless, int | float) or math.isnan(hopeless):
-        return f"it returned {shown(hopeless, 40)} when no reply is valid, which no price can be compared with; the price of an answer is then math.inf"
-    if hopeless != math.inf:
-        return f"it returned {hopeless:.8g} when no reply is valid, as if answers were cheap; the price of an answer is then math.inf"
-    return None
-
-
-def _per_answer_mistake(got: float, want: float) -> str:
-    spent, kept = sum(usd for usd, _ in _CHARGED), [usd for usd, answer in _CHARGED if answer is not None]
-    refused = len(_CHARGED) - len(kept)
-    mistakes = (
-        (sum(kept) / len(kept), "the invalid replies are left out of the bill; their tokens were used, so they are charged"),
-        (spent / len(_CHARGED), "it divides by all replies; only the valid ones are answers"),
-        (sum(kept) / len(_CHARGED), "it leaves the invalid replies out of the bill and divides by all replies; it is the other way round"),
-        (spent / refused, "it divides by the invalid replies; divide by the valid ones, which have an answer"),
-        ((spent - sum(kept)) / len(kept), "only the invalid replies are on the bill; every reply is charged, the valid ones too"),
-        (spent, "that is the whole bill; divide it by the number of valid answers"),
-        (1 / want, "it is upside down: answers per USD, not USD per answer"),
-    )
-    for value, says in mistakes:
-        if close(got, value):
-            return says
-    return f"5 replies for {spent:.4f} USD together, {len(kept)} of them valid, make {want:.8g} USD an answer and not {got:.8g}"
-
-
-def _valid_only(replies: Sequence[Charged]) -> float:
-    kept = [usd for usd, answer in replies if answer is not None]
-    return sum(kept) / len(kept) if kept else math.inf
-
-
-def _over_all(replies: Sequence[Charged]) -> float:
-    return sum(usd for usd, _ in replies) / len(replies)
-
-
-def _whole_bill(replies: Sequence[Charged]) -> float:
-    return sum(usd for usd, _ in replies)
-
-
-def _divides_by_zero(replies: Sequence[Charged]) -> float:
-    return sum(usd for usd, _ in replies) / sum(answer is not None for _, answer in replies)
-
-
-def _over_invalid(replies: Sequence[Charged]) -> float:
-    return sum(usd for usd, _ in replies) / sum(answer is None for _, answer in replies)
-
-
-def _none_if_none(replies: Sequence[Charged]) -> float | None:
-    return usd_per_answer(replies) if any(answer is not None for _, answer in replies) else None
-
-
-def _zero_if_none(replies: Sequence[Charged]) -> float:
-    return usd_per_answer(replies) if any(answer is not None for _, answer in replies) else 0.0
-
-
-# Exercise 3
-
-
 def reliability_rows(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
     """Return (answers, mean confidence, share right) for each of `bins` equal bins that holds an answer, lowest first.
 
@@ -375,7 +302,7 @@ def _swapped_columns(confidence: Sequence[float], correct: Sequence[bool], bins:
     return [(n, right, claimed) for n, claimed, right in reliability_rows(confidence, correct, bins)]
 
 
-# Exercise 4
+# Exercise 3
 
 
 def calibration_error(rows: Sequence[Row]) -> float:
@@ -440,6 +367,137 @@ def _rounded_error(rows: Sequence[Row]) -> float:
     return round(calibration_error(rows), 3)
 
 
+# Exercise 4
+
+
+def honest_errors(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    """Return the error before and after calibration, both on the families that the map was not fitted on.
+
+    `answers` are (family, confidence, right); every second family in order is for fitting.
+    """
+    chosen = set(sorted({family for family, _, _ in answers})[::2])
+    seen = [(c, right) for family, c, right in answers if family in chosen]
+    unseen = [(c, right) for family, c, right in answers if family not in chosen]
+    calibrated = fit(seen)
+    return error(unseen), error([(calibrated(c), right) for c, right in unseen])
+
+
+_GRADED: tuple[Graded, ...] = (
+    ("login", 0.91, True), ("login", 0.93, True), ("login", 0.88, True), ("refund", 0.97, False), ("refund", 0.72, True),
+    ("outage", 0.95, False), ("outage", 0.64, True), ("outage", 0.83, True), ("webhook", 0.99, False), ("webhook", 0.58, False), ("webhook", 0.79, False),
+)  # fmt: skip
+_ERRORS = ("error before", "error after")
+
+
+def _check_fit(pairs: Any) -> Map:
+    """Fit a made-up map, which tells every set of answers apart; not a method to use."""
+    given = _pairs_of(pairs, "fit")
+    share = sum(right for _, right in given) / len(given)
+    height = sum(c for c, _ in given) / len(given)
+    return lambda c: 0.5 * share + 0.1 * height + 0.3 * c
+
+
+def _check_gap(pairs: Any) -> float:
+    given = _pairs_of(pairs, "error")
+    return sum(abs(c - right) for c, right in given) / len(given)
+
+
+def _pairs_of(pairs: Any, name: str) -> list[Pair]:
+    given = list(pairs)
+    if not given:
+        raise NotYet(f"it hands no answers to {name}; the families are split in two, and neither part is empty")
+    if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in given):
+        raise NotYet(f"it hands {shown(given[0], 40)} to {name}, which takes pairs (confidence, right); leave the family out")
+    return given
+
+
+def _errors_of(fitted_on: Sequence[Graded], before: Sequence[Graded], after: Sequence[Graded]) -> tuple[float, float]:
+    calibrated = _check_fit(_without_family(fitted_on))
+    return _check_gap(_without_family(before)), _check_gap([(calibrated(c), right) for _, c, right in after])
+
+
+def _without_family(answers: Sequence[Graded]) -> list[Pair]:
+    return [(c, right) for _, c, right in answers]
+
+
+def _halves(answers: Sequence[Graded]) -> tuple[list[Graded], list[Graded]]:
+    chosen = set(sorted({family for family, _, _ in answers})[::2])
+    return [answer for answer in answers if answer[0] in chosen], [answer for answer in answers if answer[0] not in chosen]
+
+
+def _check_honest_errors(answer: Any) -> str | None:
+    got = _pair(calling(answer, list(_GRADED), _check_fit, _check_gap), *_ERRORS)
+    want = honest_errors(_GRADED, _check_fit, _check_gap)
+    seen, unseen = _halves(_GRADED)
+    whole, swapped_halves = list(_GRADED), _errors_of(unseen, seen, seen)
+    mistakes = (
+        (_errors_of(whole, whole, whole), "it judges the map on the very answers that it was fitted on, so it would look good whatever it learned"),
+        (_errors_of(whole, unseen, unseen), "the map has seen the answers that it is judged on; fit it on the chosen families only"),
+        (_errors_of(seen, whole, whole), "it judges on all answers, and the map was fitted on half of them; judge on the others only"),
+        (_errors_of(seen, seen, seen), "it judges on the families that the map was fitted on; judge on the others"),
+        (_errors_of(seen, whole, unseen), "before and after are measured on different answers; measure both on the families not chosen"),
+        (_errors_of(seen, seen, unseen), "before and after are measured on different answers; measure both on the families not chosen"),
+        (_errors_of(seen, unseen, whole), "before and after are measured on different answers; measure both on the families not chosen"),
+        (swapped_halves, "the halves are swapped: the chosen families are for fitting, the others for judging"),
+        (_errors_of(whole[::2], whole[1::2], whole[1::2]), "it splits by answer, so near-duplicates stand on both sides; split by family"),
+        (_errors_of(whole[:5], whole[5:], whole[5:]), "it splits by position; the families in `chosen` are for fitting"),
+        ((want[0], want[0]), "both numbers are the error before; put each stated confidence through the map, then measure again"),
+        ((want[1], want[0]), "the two numbers are swapped: the error before first, then the error after"),
+        ((want[0], want[0] - want[1]), "the second number is the difference; return the error after itself"),
+    )
+    if _same_pair(got, want):
+        return None
+    for value, says in mistakes:
+        if _same_pair(got, value):
+            return says
+    return f"for {len(_GRADED)} answers in 4 families it should give ({want[0]:.4f}, {want[1]:.4f}) and gives ({got[0]:.4f}, {got[1]:.4f})"
+
+
+def _everything_leaks(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    pairs = _without_family(answers)
+    calibrated = fit(pairs)
+    return error(pairs), error([(calibrated(c), right) for c, right in pairs])
+
+
+def _fitted_on_all(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    unseen = _without_family(_halves(answers)[1])
+    calibrated = fit(_without_family(answers))
+    return error(unseen), error([(calibrated(c), right) for c, right in unseen])
+
+
+def _judged_on_all(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    pairs = _without_family(answers)
+    calibrated = fit(_without_family(_halves(answers)[0]))
+    return error(pairs), error([(calibrated(c), right) for c, right in pairs])
+
+
+def _judged_where_fitted(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    seen = _without_family(_halves(answers)[0])
+    calibrated = fit(seen)
+    return error(seen), error([(calibrated(c), right) for c, right in seen])
+
+
+def _before_on_all(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    return error(_without_family(answers)), honest_errors(answers, fit, error)[1]
+
+
+def _by_answer(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    seen, unseen = _without_family(answers[::2]), _without_family(answers[1::2])
+    calibrated = fit(seen)
+    return error(unseen), error([(calibrated(c), right) for c, right in unseen])
+
+
+def _never_applied(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    before = honest_errors(answers, fit, error)[0]
+    return before, before
+
+
+def _family_left_in(answers: Sequence[Graded], fit: Any, error: Gap) -> tuple[float, float]:
+    seen, unseen = _halves(answers)
+    calibrated = fit(seen)
+    return error(_without_family(unseen)), error([(calibrated(c), right) for _, c, right in unseen])
+
+
 # Exercise 5
 
 
@@ -452,10 +510,11 @@ def at_threshold(confidence: Sequence[float], correct: Sequence[bool], threshold
 _SAID = (0.95, 0.6, 0.7, 0.4, 0.95, 0.65, 0.8, 0.7, 0.5, 0.55, 0.9, 0.62)
 _TRUE = (False, False, True, True, True, False, True, False, False, False, False, True)
 _CUT = 0.7
+_COUNTS = ("errors caught", "escalations")
 
 
 def _check_at_threshold(answer: Any) -> str | None:
-    got = _pair(calling(answer, list(_SAID), list(_TRUE), _CUT))
+    got = _pair(calling(answer, list(_SAID), list(_TRUE), _CUT), *_COUNTS)
     caught, escalated = at_threshold(_SAID, _TRUE, _CUT)
     pairs = list(zip(_SAID, _TRUE, strict=True))
     errors, below = sum(not right for right in _TRUE), [pair for pair in pairs if pair[0] < _CUT]
@@ -480,7 +539,7 @@ def _check_at_threshold(answer: Any) -> str | None:
             return says
     if not _same_pair(got, (caught, escalated)):
         return f"at {_CUT} it should give {(caught, escalated)} for confidences {list(_SAID)} and right {list(_TRUE)}, and gives {_plain(got)}"
-    other = _pair(calling(answer, list(_SAID), list(_TRUE), 0.5, none_ok=True))
+    other = _pair(calling(answer, list(_SAID), list(_TRUE), 0.5, none_ok=True), *_COUNTS)
     if not _same_pair(other, at_threshold(_SAID, _TRUE, 0.5)):
         return f"at 0.5 it should give {at_threshold(_SAID, _TRUE, 0.5)} and gives {_plain(other)}; look for a fixed 0.7 where `threshold` should stand"
     return None
@@ -490,10 +549,10 @@ def _wrong_ones(pairs: Sequence[tuple[float, bool]]) -> int:
     return sum(not right for _, right in pairs)
 
 
-def _pair(got: Any) -> tuple[float, float]:
+def _pair(got: Any, first: str, second: str) -> tuple[float, float]:
     if not isinstance(got, tuple | list) or len(got) != 2:
-        raise NotYet(f"it returned {shown(got, 40)}, but must return two numbers: errors caught, escalations")
-    return number(got[0], "the errors caught"), number(got[1], "the escalations")
+        raise NotYet(f"it returned {shown(got, 40)}, but must return two numbers: {first}, {second}")
+    return number(got[0], f"the {first}"), number(got[1], f"the {second}")
 
 
 def _same_pair(got: tuple[float, float], want: tuple[float, float]) -> bool:
@@ -534,6 +593,194 @@ def _as_shares(confidence: Sequence[float], correct: Sequence[bool], threshold: 
 
 
 # Exercise 6
+
+
+def answers_needed(epsilon: float, delta: float) -> int:
+    """Return the least m with (1 - epsilon)^m <= delta: so many answers without an error show an error of at most epsilon."""
+    m = 1
+    while (1 - epsilon) ** m > delta:
+        m += 1
+    return m
+
+
+_PROMISE = (0.1, 0.05)
+_FEWER = (0.02, 0.1)
+
+
+def _check_answers_needed(answer: Any) -> str | None:
+    epsilon, delta = _PROMISE
+    got = number(calling(answer, epsilon, delta), "its result")
+    want, exact = answers_needed(epsilon, delta), math.log(delta) / math.log(1 - epsilon)
+    swapped = math.log(epsilon) / math.log(1 - delta)
+    mixed = math.log10(delta) / math.log(1 - epsilon)
+    powers = math.log(delta) / math.log(epsilon)
+    sure = math.log(1 - delta) / math.log(1 - epsilon)
+    two_sided = math.log(delta / 2) / math.log(1 - epsilon)
+    mistakes = [
+        (1 / epsilon, "1 / epsilon is how many answers hold one error on average; a run of so many right ones is still common"),
+        (3 / epsilon, "that is the rule of three, 3 / epsilon: close and on the safe side, but made for delta 0.05; take the exact chance"),
+        (3 / delta, "that is the rule of three with delta in place of epsilon; epsilon is the error, delta the doubt that is left"),
+        (1 / delta, "1 / delta does not look at epsilon at all"),
+        (-exact, "it is negative: divide the logarithm of delta by the logarithm of 1 - epsilon, both are negative"),
+        (exact, "it is not a whole number; you cannot have a part of an answer, so round up"),
+    ]
+    taken = (
+        (swapped, "epsilon and delta are swapped: epsilon is the error you tolerate, delta the doubt that is left"),
+        (mixed, "it divides a logarithm to base 10 by one to base e; use the same base for both"),
+        (powers, "it looks at m errors in a row, epsilon ** m; you want m right answers in a row, each with chance 1 - epsilon"),
+        (sure, "it takes 1 - delta, how sure you want to be; the chance of a lucky run must fall to delta, the doubt that is left"),
+        (two_sided, "it halves delta, as for a range with two ends; a promise of *at most* has one end"),
+    )
+    # rounded up first: two of these slips meet when the one is rounded down
+    mistakes += [(rounding(value), says) for rounding in (float, math.ceil, math.floor) for value, says in taken]
+    case = f"epsilon {epsilon:g} and delta {delta:g}"
+    if close(got, want - 1):
+        return f"{want - 1} is one too few: the chance of so many right answers in a row is {(1 - epsilon) ** (want - 1):.4f}, still above {delta:g}; round up, not down"
+    if close(got, want + 1):
+        mistakes.append((want + 1, "it takes one answer more than needed"))
+    for value, says in mistakes:
+        if not close(got, want) and close(got, value):
+            return says
+    if not close(got, want):
+        return f"{case} take {want} answers and not {got:.6g}"
+    return _other_promises(answer)
+
+
+def _other_promises(answer: Any) -> str | None:
+    fewer = number(calling(answer, *_FEWER, none_ok=True), "its result")
+    if close(fewer, answers_needed(_FEWER[0], _PROMISE[1])):
+        return f"it does not follow `delta`: {_FEWER[1]:g} was asked for, look for a fixed {_PROMISE[1]:g}"
+    if not close(fewer, answers_needed(*_FEWER)):
+        return f"epsilon {_FEWER[0]:g} and delta {_FEWER[1]:g} take {answers_needed(*_FEWER)} answers and not {fewer:.6g}"
+    exactly = number(calling(answer, 0.5, 0.25, none_ok=True), "its result")
+    if close(exactly, 2):
+        return None
+    return f"epsilon 0.5 and delta 0.25 take 2 answers and not {exactly:.6g}: two right ones in a row have a chance of exactly 0.25, and that is enough"
+
+
+def _swapped_levels(epsilon: float, delta: float) -> int:
+    return answers_needed(delta, epsilon)
+
+
+def _mixed_bases(epsilon: float, delta: float) -> int:
+    return math.ceil(math.log10(delta) / math.log(1 - epsilon))
+
+
+def _one_over(epsilon: float, delta: float) -> int:
+    return round(1 / epsilon)
+
+
+def _rounds_down(epsilon: float, delta: float) -> int:
+    return int(math.log(delta) / math.log(1 - epsilon))
+
+
+def _unrounded(epsilon: float, delta: float) -> float:
+    return math.log(delta) / math.log(1 - epsilon)
+
+
+def _rule_of_three(epsilon: float, delta: float) -> int:
+    return math.ceil(round(3 / epsilon, 6))
+
+
+def _rule_of_three_swapped(epsilon: float, delta: float) -> int:
+    return math.ceil(round(3 / delta, 6))
+
+
+def _all_wrong(epsilon: float, delta: float) -> int:
+    return math.ceil(math.log(delta) / math.log(epsilon))
+
+
+def _how_sure(epsilon: float, delta: float) -> int:
+    return math.ceil(math.log(1 - delta) / math.log(1 - epsilon))
+
+
+def _strictly_below(epsilon: float, delta: float) -> int:
+    return math.floor(math.log(delta) / math.log(1 - epsilon)) + 1
+
+
+def _fixed_delta(epsilon: float, delta: float) -> int:
+    return answers_needed(epsilon, 0.05)
+
+
+# Exercise 7
+
+
+def usd_per_answer(replies: Sequence[Charged]) -> float:
+    """Return the USD spent on all replies for each valid answer among them; infinite if there is none."""
+    spent = sum(usd for usd, _ in replies)
+    valid = sum(answer is not None for _, answer in replies)
+    return spent / valid if valid else math.inf
+
+
+_ANSWER: Fields = {"answer": "42", "confidence": 4}
+_CHARGED: tuple[Charged, ...] = ((0.00010, _ANSWER), (0.00030, None), (0.00020, _ANSWER), (0.00040, _ANSWER), (0.00050, None))
+
+
+def _check_usd_per_answer(answer: Any) -> str | None:
+    got = number(calling(answer, list(_CHARGED)), "its result")
+    want = usd_per_answer(_CHARGED)
+    if not close(got, want):
+        return _per_answer_mistake(got, want)
+    nothing = [(0.0001, None), (0.0002, None)]
+    try:
+        hopeless = calling(answer, nothing, none_ok=True)
+    except NotYet as error:
+        return f"{error} when no reply is valid; then the money bought nothing, and the price of an answer is math.inf"
+    if not isinstance(hopeless, int | float) or math.isnan(hopeless):
+        return f"it returned {shown(hopeless, 40)} when no reply is valid, which no price can be compared with; the price of an answer is then math.inf"
+    if hopeless != math.inf:
+        return f"it returned {hopeless:.8g} when no reply is valid, as if answers were cheap; the price of an answer is then math.inf"
+    return None
+
+
+def _per_answer_mistake(got: float, want: float) -> str:
+    spent, kept = sum(usd for usd, _ in _CHARGED), [usd for usd, answer in _CHARGED if answer is not None]
+    refused = len(_CHARGED) - len(kept)
+    mistakes = (
+        (sum(kept) / len(kept), "the invalid replies are left out of the bill; their tokens were used, so they are charged"),
+        (spent / len(_CHARGED), "it divides by all replies; only the valid ones are answers"),
+        (sum(kept) / len(_CHARGED), "it leaves the invalid replies out of the bill and divides by all replies; it is the other way round"),
+        (spent / refused, "it divides by the invalid replies; divide by the valid ones, which have an answer"),
+        ((spent - sum(kept)) / len(kept), "only the invalid replies are on the bill; every reply is charged, the valid ones too"),
+        (spent, "that is the whole bill; divide it by the number of valid answers"),
+        (1 / want, "it is upside down: answers per USD, not USD per answer"),
+    )
+    for value, says in mistakes:
+        if close(got, value):
+            return says
+    return f"5 replies for {spent:.4f} USD together, {len(kept)} of them valid, make {want:.8g} USD an answer and not {got:.8g}"
+
+
+def _valid_only(replies: Sequence[Charged]) -> float:
+    kept = [usd for usd, answer in replies if answer is not None]
+    return sum(kept) / len(kept) if kept else math.inf
+
+
+def _over_all(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies) / len(replies)
+
+
+def _whole_bill(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies)
+
+
+def _divides_by_zero(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies) / sum(answer is not None for _, answer in replies)
+
+
+def _over_invalid(replies: Sequence[Charged]) -> float:
+    return sum(usd for usd, _ in replies) / sum(answer is None for _, answer in replies)
+
+
+def _none_if_none(replies: Sequence[Charged]) -> float | None:
+    return usd_per_answer(replies) if any(answer is not None for _, answer in replies) else None
+
+
+def _zero_if_none(replies: Sequence[Charged]) -> float:
+    return usd_per_answer(replies) if any(answer is not None for _, answer in replies) else 0.0
+
+
+# Exercise 8
 
 
 def pick_threshold(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
@@ -620,29 +867,6 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Exercise(
         id="ex2",
-        title="Charge the invalid reply",
-        minutes=3,
-        level="core",
-        objective="Charge invalid replies to the answers you got, so that a model that fails often does not look cheap.",
-        hints=(
-            "What did you pay for, and what did you get? These are two different counts of the same list.",
-            "Every reply has a price. Only a reply whose answer is not None is something you got.",
-            "If you got nothing, no finite price is right. Python writes infinity as math.inf.",
-        ),
-        reference=usd_per_answer,
-        check=_check_usd_per_answer,
-        wrong=(
-            Wrong("charges the valid only", _valid_only, "left out of the bill"),
-            Wrong("divides by all replies", _over_all, "divides by all replies"),
-            Wrong("returns the whole bill", _whole_bill, "the whole bill"),
-            Wrong("divides by the invalid", _over_invalid, "divides by the invalid replies"),
-            Wrong("divides by zero", _divides_by_zero, "math.inf"),
-            Wrong("None if nothing is valid", _none_if_none, "no price can be compared with"),
-            Wrong("nothing valid costs nothing", _zero_if_none, "as if answers were cheap"),
-        ),
-    ),
-    Exercise(
-        id="ex3",
         title="Reliability bins",
         minutes=5,
         level="core",
@@ -666,7 +890,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
-        id="ex4",
+        id="ex3",
         title="Calibration error by hand",
         minutes=3,
         level="core",
@@ -686,6 +910,31 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("takes the largest gap", _largest_gap, "largest gap"),
             Wrong("divides by the rows", _over_rows, "number of rows"),
             Wrong("rounds", _rounded_error, "looks rounded"),
+        ),
+    ),
+    Exercise(
+        id="ex4",
+        title="Judge a map where it was not fitted",
+        minutes=4,
+        level="core",
+        objective="Fit a calibration map on some scenarios and judge it on others, so that it is not graded on its own answers.",
+        hints=(
+            "A map can learn the very answers by heart. Which answers can show whether it learned something else?",
+            "Make two lists of (confidence, right): one of the families in `chosen`, one of all others. Which list does fit get?",
+            "Before and after are two measurements of the same answers. Only the confidence differs; right stays right.",
+            "fit returns a function. Calling it with a stated confidence gives the calibrated one.",
+        ),
+        reference=honest_errors,
+        check=_check_honest_errors,
+        wrong=(
+            Wrong("fits and judges on everything", _everything_leaks, "the very answers that it was fitted on"),
+            Wrong("fits on everything", _fitted_on_all, "has seen the answers"),
+            Wrong("judges on everything", _judged_on_all, "judge on the others only"),
+            Wrong("judges where it was fitted", _judged_where_fitted, "the families that the map was fitted on"),
+            Wrong("measures before on everything", _before_on_all, "different answers"),
+            Wrong("splits by answer", _by_answer, "near-duplicates"),
+            Wrong("never applies the map", _never_applied, "both numbers are the error before"),
+            Wrong("hands over the family", _family_left_in, "leave the family out"),
         ),
     ),
     Exercise(
@@ -712,6 +961,56 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Exercise(
         id="ex6",
+        title="Before you may promise anything",
+        minutes=3,
+        level="core",
+        objective="Say how many answers without an error it takes before any promise about accepted answers can be made.",
+        hints=(
+            "Suppose the model is wrong in exactly epsilon of all cases. How likely is one right answer? Two in a row? m in a row?",
+            "A run of m right answers proves something only if such a model hardly ever has one: in at most delta of all tries.",
+            "(1 - epsilon) ** m falls as m grows. Count m up from 1 until it is low enough, or solve for m with two logarithms.",
+        ),
+        reference=answers_needed,
+        check=_check_answers_needed,
+        wrong=(
+            Wrong("swaps epsilon and delta", _swapped_levels, "epsilon and delta are swapped"),
+            Wrong("mixes the bases of logarithms", _mixed_bases, "use the same base"),
+            Wrong("takes 1 / epsilon", _one_over, "is still common"),
+            Wrong("rounds down", _rounds_down, "round up, not down"),
+            Wrong("does not round", _unrounded, "not a whole number"),
+            Wrong("takes the rule of three", _rule_of_three, "rule of three, 3 / epsilon"),
+            Wrong("takes the rule of three of delta", _rule_of_three_swapped, "delta in place of epsilon"),
+            Wrong("m errors in a row", _all_wrong, "m errors in a row"),
+            Wrong("takes how sure for how much doubt", _how_sure, "the doubt that is left"),
+            Wrong("strictly below delta", _strictly_below, "exactly 0.25"),
+            Wrong("always 95 percent", _fixed_delta, "does not follow `delta`"),
+        ),
+    ),
+    Exercise(
+        id="ex7",
+        title="Charge the invalid reply",
+        minutes=3,
+        level="stretch",
+        objective="Charge invalid replies to the answers you got, so that a model that fails often does not look cheap.",
+        hints=(
+            "What did you pay for, and what did you get? These are two different counts of the same list.",
+            "Every reply has a price. Only a reply whose answer is not None is something you got.",
+            "If you got nothing, no finite price is right. Python writes infinity as math.inf.",
+        ),
+        reference=usd_per_answer,
+        check=_check_usd_per_answer,
+        wrong=(
+            Wrong("charges the valid only", _valid_only, "left out of the bill"),
+            Wrong("divides by all replies", _over_all, "divides by all replies"),
+            Wrong("returns the whole bill", _whole_bill, "the whole bill"),
+            Wrong("divides by the invalid", _over_invalid, "divides by the invalid replies"),
+            Wrong("divides by zero", _divides_by_zero, "math.inf"),
+            Wrong("None if nothing is valid", _none_if_none, "no price can be compared with"),
+            Wrong("nothing valid costs nothing", _zero_if_none, "as if answers were cheap"),
+        ),
+    ),
+    Exercise(
+        id="ex8",
         title="Pick a threshold",
         minutes=5,
         level="stretch",

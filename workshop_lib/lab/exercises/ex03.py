@@ -1,12 +1,14 @@
-"""Exercises of lab 03: keep or escalate, walk and charge, when it pays, the rules for tickets, safety flags, and a list that leaks."""
+"""Exercises of lab 03: keep or escalate, walk and charge, when it pays, the rules for tickets, a judge's bill, trouble, safety flags, and a list that leaks."""
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 from typing import Any
 
 from workshop_lib.cascade import Step
-from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, number, shown
+from workshop_lib.catalog import Price
+from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
+from workshop_lib.llm import Usage
 from workshop_lib.tasks import Answer, RoutingDecision
 
 AskTier = Callable[[str, str], tuple[Answer | None, float]]
@@ -415,6 +417,196 @@ def _no_categories(decision: RoutingDecision, categories: Sequence[str]) -> bool
 
 # Exercise 5
 
+Bill = tuple[float, float]
+
+
+def judge_bill(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    """Return what a judge costs in USD per ticket, and the share of tickets that may escalate before the cascade stops paying."""
+    call = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1_000_000
+    return rate * call, break_even(cheap, strong, rate * call)
+
+
+_JUDGE = Usage(800, 40)
+_JUDGE_PRICE = Price.model_validate({"input": 3.0, "output": 15.0, "basis": "list", "source": "made up", "checked_on": "2026-01-01"})
+_CHEAP, _STRONG = 0.0001, 0.008
+
+
+def _check_judge_bill(answer: Any) -> str | None:
+    for rate in (0.25, 1.0):
+        got = calling(answer, _JUDGE, _JUDGE_PRICE, rate, _CHEAP, _STRONG)
+        if not isinstance(got, tuple | list) or len(got) != 2:
+            return f"it returned {shown(got, 40)}; return two things, the USD per ticket and the break-even"
+        usd, share = number(got[0], "the first thing it returned, the USD per ticket,"), number(got[1], "the second thing it returned, the break-even,")
+        want, want_share = judge_bill(_JUDGE, _JUDGE_PRICE, rate, _CHEAP, _STRONG)
+        if close(usd, want_share) and close(share, want):
+            return "the two results are in the wrong order: first the USD per ticket, then the break-even"
+        wrong = _usd_per_ticket_problem(usd, want, rate) or _share_problem(share, want_share, want, rate)
+        if wrong:
+            return wrong
+    return None
+
+
+def _usd_per_ticket_problem(got: float, want: float, rate: float) -> str | None:
+    call = want / rate
+    used_in, used_out = _JUDGE.input_tokens, _JUDGE.output_tokens
+    swapped = rate * (used_in * _JUDGE_PRICE.output + used_out * _JUDGE_PRICE.input) / 1_000_000
+    all_tokens = rate * (used_in + used_out) / 1_000_000
+    mistakes = (
+        (want * 1_000_000, "the bill is a million times too high: prices are per million tokens"),
+        (want * 1_000, "the bill is a thousand times too high: prices are per million tokens, not per thousand"),
+        (call * 1_000_000, "the bill is a million times too high, and leaves out the rate: prices are per million tokens, and only a share of the tickets is judged"),
+        (call, "it is the price of one judge call; only the share `rate` of the tickets is judged, so a ticket costs that share of a call on average"),
+        (call / rate, "it divides by the rate; fewer judged tickets must make the bill smaller, so multiply"),
+        (swapped, "the two prices are swapped: input tokens cost price.input, output tokens price.output"),
+        (all_tokens * _JUDGE_PRICE.input, "output tokens have a price of their own, price.output"),
+        (want + _CHEAP, "the first tier's cost is in it; the bill is the judge's alone"),
+    )  # fmt: skip
+    return diagnosed(got, want, mistakes, f"{used_in} tokens in and {used_out} out at {_JUDGE_PRICE.input:g} and {_JUDGE_PRICE.output:g} USD per million, rate {rate:g},")
+
+
+def _share_problem(got: float, want: float, bill: float, rate: float) -> str | None:
+    mistakes = (
+        (break_even(_CHEAP, _STRONG, 0), "the break-even leaves the judge out; hand its USD per ticket to break_even as the gate"),
+        (
+            (_STRONG - _CHEAP) / (_STRONG + bill),
+            "the break-even charges the judge only on escalated tickets; it grades the kept ones too, or nobody would know which to keep",
+        ),
+        (
+            (_STRONG - _CHEAP - bill) / (_STRONG - bill),
+            "the break-even charges the judge only on kept tickets; it has graded the escalated ones too, that is why they escalate",
+        ),
+        (break_even(_CHEAP, _STRONG, bill / rate), "the break-even charges a judge call on every ticket, but only the share `rate` is judged"),
+        (1 - want, "the second result is the share that the first tier and the judge cost; the rest, up to 1, may escalate"),
+        (100 * want, "the break-even is a percentage; give a share"),
+    )
+    return diagnosed(got, want, mistakes, f"the break-even at rate {rate:g}")
+
+
+def _call_usd(usage: Usage, price: Price) -> float:
+    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1_000_000
+
+
+def _on_escalations_only(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = rate * _call_usd(usage, price)
+    return bill, (strong - cheap) / (strong + bill)
+
+
+def _on_kept_only(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = rate * _call_usd(usage, price)
+    return bill, (strong - cheap - bill) / (strong - bill)
+
+
+def _not_per_million(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = rate * (usage.input_tokens * price.input + usage.output_tokens * price.output)
+    return bill, break_even(cheap, strong, bill)
+
+
+def _every_ticket_judged(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = _call_usd(usage, price)
+    return bill, break_even(cheap, strong, bill)
+
+
+def _rate_only_in_bill(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = _call_usd(usage, price)
+    return rate * bill, break_even(cheap, strong, bill)
+
+
+def _break_even_without_judge(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    return rate * _call_usd(usage, price), break_even(cheap, strong, 0)
+
+
+def _divides_by_rate(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = _call_usd(usage, price) / rate
+    return bill, break_even(cheap, strong, bill)
+
+
+def _input_price_for_all(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = rate * (usage.input_tokens + usage.output_tokens) * price.input / 1_000_000
+    return bill, break_even(cheap, strong, bill)
+
+
+# Exercise 6
+
+
+def on_failure(kind: str, answered: bool) -> str:
+    """Return what happens to a ticket whose call failed for good: "escalate", "stop" (back to the queue) or "keep" (the answer at hand stands)."""
+    if answered:
+        return "keep"
+    return "escalate" if kind in ("server", "read_timeout") else "stop"
+
+
+_DIRECTIONS = ("escalate", "stop", "keep")
+_FAILURES: tuple[tuple[str, bool, str], ...] = (
+    (
+        "throttled", False,
+        "it escalates a throttled ticket: a quota of the cheap tier that refills by itself becomes a bill of the strong one, for as long as it lasts; "
+        "the ticket can wait in the queue",
+    ),
+    ("server", False, "it stops when the first tier is down: that may last for hours, and the next tier can answer now"),
+    ("read_timeout", False, "it stops when the first tier does not answer in time; that tier is down for this ticket, and the next one can answer now"),
+    ("validation", False, "it escalates a request that is wrong: the strong tier may answer it, and nobody sees the mistake, only its bill"),
+    ("access", False, "it escalates when access is missing: every ticket then goes to the strong tier, and nobody sees why"),
+    ("server", True, "it gives up or goes on although an earlier tier answered; a valid answer at hand is better than none, so keep it"),
+    ("throttled", True, "it does not keep a valid answer when a later tier is throttled; the answer at hand stands"),
+    ("validation", True, "it does not keep a valid answer when a later tier refuses; the answer at hand stands"),
+)  # fmt: skip
+
+
+def _direction(answer: Any, kind: str, answered: bool, none_ok: bool) -> str:
+    case = f'("{kind}", {answered})'
+    got = calling(answer, kind, answered, none_ok=none_ok)
+    if not isinstance(got, str) or got not in _DIRECTIONS:
+        raise NotYet(f'it returned {shown(got, 40)} for {case}; return "escalate", "stop" or "keep"')
+    return got
+
+
+def _check_on_failure(answer: Any) -> str | None:
+    for position, (kind, answered, says) in enumerate(_FAILURES):
+        got, want = _direction(answer, kind, answered, none_ok=position > 0), on_failure(kind, answered)
+        if got == want:
+            continue
+        if got == "keep":
+            return f'it keeps an answer for ("{kind}", {answered}), but no tier has answered yet: there is nothing to keep'
+        return says
+    return None
+
+
+def _escalates_every_failure(kind: str, answered: bool) -> str:
+    return "keep" if answered else "escalate"
+
+
+def _escalates_what_may_be_retried(kind: str, answered: bool) -> str:
+    if answered:
+        return "keep"
+    return "escalate" if kind in ("throttled", "server", "read_timeout") else "stop"
+
+
+def _stops_at_every_failure(kind: str, answered: bool) -> str:
+    return "keep" if answered else "stop"
+
+
+def _ignores_the_answer(kind: str, answered: bool) -> str:
+    return "escalate" if kind in ("server", "read_timeout") else "stop"
+
+
+def _hides_mistakes(kind: str, answered: bool) -> str:
+    if answered:
+        return "keep"
+    return "stop" if kind == "throttled" else "escalate"
+
+
+def _keeps_nothing(kind: str, answered: bool) -> str:
+    return "escalate" if kind in ("server", "read_timeout") and not answered else "keep"
+
+
+def _later_throttle_stops(kind: str, answered: bool) -> str:
+    if kind in ("server", "read_timeout"):
+        return "keep" if answered else "escalate"
+    return "stop"
+
+
+# Exercise 7
+
 Steps = Sequence[Step[RoutingDecision]]
 
 
@@ -473,7 +665,7 @@ def _by_priority(steps: Steps) -> bool:
     return any(step.answer is not None and step.answer.priority in ("P0", "P1") for step in steps)
 
 
-# Exercise 6
+# Exercise 8
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -643,6 +835,54 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Exercise(
         id="ex5",
+        title="The judge's bill",
+        minutes=4,
+        level="core",
+        objective="Compute what a judge costs per ticket at a sampling rate, and the break-even that includes it.",
+        hints=(
+            "First one judge call in USD, from its tokens and the two prices. You did this in lab 01.",
+            "Of 100 tickets, rate times 100 are judged. What does one ticket cost on average then?",
+            "The judge speaks before anybody knows whether the ticket is kept or escalates. Which of the two kinds pay for it?",
+            "For break_even the judge is the gate, in USD per ticket.",
+        ),
+        reference=judge_bill,
+        check=_check_judge_bill,
+        wrong=(
+            Wrong("charges the judge only on escalations", _on_escalations_only, "it grades the kept ones too"),
+            Wrong("charges the judge only on kept tickets", _on_kept_only, "only on kept tickets"),
+            Wrong("forgets that prices are per million", _not_per_million, "prices are per million tokens"),
+            Wrong("every ticket judged, whatever the rate", _every_ticket_judged, "only the share `rate`"),
+            Wrong("the rate in the bill only", _rate_only_in_bill, "a judge call on every ticket"),
+            Wrong("the break-even without the judge", _break_even_without_judge, "leaves the judge out"),
+            Wrong("divides by the rate", _divides_by_rate, "divides by the rate"),
+            Wrong("the input price for all tokens", _input_price_for_all, "a price of their own"),
+        ),
+    ),
+    Exercise(
+        id="ex6",
+        title="When the first tier fails",
+        minutes=3,
+        level="core",
+        objective="Choose what happens to a ticket when a tier fails, so that no quota turns into a bill and no mistake is hidden.",
+        hints=(
+            "Two questions decide: is there already a valid answer? And will waiting help?",
+            "Think of an hour in which every ticket meets this failure. Who pays, and who notices?",
+            "A quota refills by itself. A tier that is down may stay down. A wrong request stays wrong on every tier.",
+        ),
+        reference=on_failure,
+        check=_check_on_failure,
+        wrong=(
+            Wrong("escalates whatever fails", _escalates_every_failure, "becomes a bill of the strong one"),
+            Wrong("treats throttled like down", _escalates_what_may_be_retried, "the ticket can wait in the queue"),
+            Wrong("stops at every failure", _stops_at_every_failure, "the next tier can answer now"),
+            Wrong("ignores the answer at hand", _ignores_the_answer, "a valid answer at hand is better than none"),
+            Wrong("escalates a wrong request", _hides_mistakes, "nobody sees the mistake"),
+            Wrong("keeps although nobody answered", _keeps_nothing, "there is nothing to keep"),
+            Wrong("a later throttle throws the answer away", _later_throttle_stops, "does not keep a valid answer"),
+        ),
+    ),
+    Exercise(
+        id="ex7",
         title="A safety flag stays raised",
         minutes=3,
         level="stretch",
@@ -663,7 +903,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
-        id="ex6",
+        id="ex8",
         title="Fit the list yourself",
         minutes=5,
         level="stretch",

@@ -1,11 +1,14 @@
-"""Exercises of lab 05: one denominator, overlapping intervals, the random baseline, the gap recovered, a paired test, and numbers without a source."""
+"""Exercises of lab 05: a harness with faults, overlapping intervals, the random baseline, the gap, parity, a paired test, and numbers without a source."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 from workshop_lib.evaluation.metrics import mcnemar_exact, performance_gap_recovered, wilson
-from workshop_lib.lab.checking import NotYet, calling, close, diagnosed, number, shown
+from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 
 Said = tuple[float, str]
@@ -18,73 +21,238 @@ def _percentage(share: float) -> Said:
 
 # Exercise 1
 
-
-def share_right(answers: Mapping[str, str | None], gold: Mapping[str, str]) -> float:
-    """Return the share of all gold tickets that were answered right; a failed or missing ticket is wrong."""
-    return sum(answers.get(ticket_id) == category for ticket_id, category in gold.items()) / len(gold)
-
-
-_GOLD = {"T1": "auth", "T2": "billing", "T3": "other", "T4": "auth", "T5": "abuse"}
-_ALL: dict[str, str | None] = {"T1": "auth", "T2": "billing", "T3": "billing", "T4": "auth", "T5": "abuse"}
-_FAILED: dict[str, str | None] = {**_ALL, "T4": None, "T5": None}
-_MISSING: dict[str, str | None] = {name: said for name, said in _ALL.items() if name not in ("T1", "T4")}
-_EXTRA: dict[str, str | None] = {**_ALL, "T8": "auth", "T9": "other"}
+Decision = Mapping[str, Any]
+Report = dict[str, dict[str, float]]
+AskModel = Callable[[str, str], Mapping[str, Any]]
+_ARMS = ("nano", "sonnet", "cascade")
 
 
-def _check_share_right(answer: Any) -> str | None:
-    cases: tuple[tuple[dict[str, str | None], str, tuple[Said, ...]], ...] = (
-        (_ALL, "an arm with four of five right", ((4, "it is the number of right answers; divide by the number of tickets"),)),
-        (
-            _FAILED,
-            "an arm with two failed calls of five (None)",
-            (
-                (2 / 3, "the failed tickets leave the denominator: dropping them makes the arm that fails most look best; count them as wrong"),
-                (4 / 5, "a ticket without an answer is counted as right"),
-            ),
-        ),
-        (
-            _MISSING,
-            "an arm that lacks two of five tickets altogether",
-            (
-                (2 / 3, "the missing tickets leave the denominator: divide by the tickets there are, not by the answers that came"),
-                (1 / 5, "it pairs answers and labels by their position; an id may be absent, so look each answer up by its ticket id"),
-            ),
-        ),
-        (_EXTRA, "an arm with answers to two tickets that nobody labelled", ((4 / 7, "it divides by the number of answers; two of them are to tickets that nobody labelled"),)),
-    )
-    for answers, case, mistakes in cases:
-        try:
-            got = number(calling(answer, answers, _GOLD), "its result")
-        except NotYet as error:
-            if answers is _ALL or "it raised" not in str(error):
-                raise
-            remedy = "go through the ids in `gold`" if answers is _EXTRA else "a ticket without an answer is wrong, and the share must still come"
-            return f"{case}: {error}; {remedy}"
-        wrong = diagnosed(got, share_right(answers, _GOLD), [*mistakes, _percentage(share_right(answers, _GOLD))], case)
-        if wrong:
-            return wrong
+def as_found(ids: Sequence[str], gold: Mapping[str, Decision], ask: AskModel) -> Report:
+    """Return for each arm its share of right decisions and its USD a ticket."""
+    nano = {ticket: ask("nano", ticket) for ticket in ids}
+    sonnet = {ticket: ask("sonnet", ticket) for ticket in ids}
+    cascade = {}
+    for ticket in ids:
+        reply = ask("nano", ticket)
+        if reply["decision"] is None or reply["confidence"] < 0.7:
+            reply = sonnet[ticket]
+        cascade[ticket] = reply
+    report = {}
+    for arm, replies in {"nano": nano, "sonnet": sonnet, "cascade": cascade}.items():
+        done = {ticket: reply for ticket, reply in replies.items() if reply["decision"] is not None}
+        right = [reply["decision"]["category"] == gold[ticket]["category"] for ticket, reply in done.items()]
+        usd = [reply["usd"] for reply in done.values()]
+        report[arm] = {"decisions": sum(right) / len(done), "usd": sum(usd) / len(done)}
+    return report
+
+
+def repaired(ids: Sequence[str], gold: Mapping[str, Decision], ask: AskModel) -> Report:
+    """Return the same over all tickets, from one reply a model and ticket, with every call charged and whole decisions compared."""
+    nano = {ticket: ask("nano", ticket) for ticket in ids}
+    sonnet = {ticket: ask("sonnet", ticket) for ticket in ids}
+    cascade = {}
+    for ticket in ids:
+        reply = nano[ticket]
+        if reply["decision"] is None or reply["confidence"] < 0.7:
+            reply = {**sonnet[ticket], "usd": nano[ticket]["usd"] + sonnet[ticket]["usd"]}
+        cascade[ticket] = reply
+    report = {}
+    for arm, replies in {"nano": nano, "sonnet": sonnet, "cascade": cascade}.items():
+        right = [reply["decision"] == gold[ticket] for ticket, reply in replies.items()]
+        usd = [reply["usd"] for reply in replies.values()]
+        report[arm] = {"decisions": sum(right) / len(ids), "usd": sum(usd) / len(ids)}
+    return report
+
+
+_LABEL = {"category": "auth", "priority": "P2", "needs_human": False}
+_OTHER = {"category": "billing", "priority": "P1", "needs_human": True}
+_MISPRICED = {**_LABEL, "priority": "P3"}
+_UNFLAGGED = {**_LABEL, "needs_human": True}
+Told = tuple[Decision | None, float, float]
+_NANO_USD, _SONNET_USD = 0.001, 0.020
+
+
+def _told(decision: Decision | None, confidence: float = 0.9, usd: float = _NANO_USD) -> Told:
+    return decision, confidence, usd
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Fixed replies of both models to tickets T1, T2, ...; a further call of Nano brings `again` where it is given."""
+
+    nano: tuple[Told, ...]
+    sonnet: tuple[Decision | None, ...]
+    again: tuple[Told, ...] = ()
+
+    @property
+    def ids(self) -> list[str]:
+        return [f"T{number}" for number in range(1, len(self.nano) + 1)]
+
+    def run(self, harness: Any, calls: Counter[tuple[str, str]]) -> Any:
+        """Call a harness on these replies and count its calls by model and ticket."""
+
+        def ask(model: str, ticket: str) -> dict[str, Any]:
+            if model not in ("nano", "sonnet") or ticket not in self.ids:
+                raise KeyError(f"no model {model!r} or no ticket {ticket!r}; ask 'nano' or 'sonnet' for an id from `ids`")
+            calls[model, ticket] += 1
+            at = self.ids.index(ticket)
+            if model == "sonnet":
+                decision, confidence, usd = self.sonnet[at], 0.9, _SONNET_USD
+            else:
+                decision, confidence, usd = (self.again if self.again and calls[model, ticket] > 1 else self.nano)[at]
+            return {"decision": None if decision is None else dict(decision), "confidence": confidence, "usd": usd}
+
+        return calling(harness, self.ids, {ticket: dict(_LABEL) for ticket in self.ids}, ask)
+
+
+_FIVE_SONNET = (_LABEL, _LABEL, _OTHER, _LABEL, _LABEL)
+# Nothing but failures can go wrong for Nano alone: the category is right exactly where the whole decision is.
+_FAILURES = _Case((_told(_LABEL), _told(_LABEL), _told(None, 0.0, 0.006), _told(_OTHER, usd=0.004), _told(None, 0.0, 0.006)), _FIVE_SONNET)
+# No failure; 3 of 8 decisions are right, 6 categories. Tickets 2 and 7 escalate, and a second call brings the same.
+_FIELDS = _Case(
+    tuple(
+        _told(decision, 0.5 if number in (2, 7) else 0.9)
+        for number, decision in enumerate((_LABEL, _MISPRICED, _LABEL, _UNFLAGGED, _OTHER, _MISPRICED, _OTHER, _LABEL), start=1)
+    ),
+    (_LABEL,) * 6 + (_OTHER, _LABEL),
+)
+_MIXED = _Case(
+    (_told(_LABEL), _told(None, 0.0, 0.004), _told(_MISPRICED, 0.4), _told(_OTHER), _told(None, 0.0, 0.002), _told(_LABEL, 0.6)),
+    (_LABEL, _LABEL, _UNFLAGGED, None, None, _LABEL),
+    again=(_told(_OTHER, 0.3), _told(_LABEL), _told(_LABEL), _told(_LABEL), _told(_LABEL), _told(_LABEL)),
+)
+
+
+def _check_harness(answer: Any) -> str | None:
+    calls: Counter[tuple[str, str]] = Counter()
+    fields = _reported(_FIELDS, answer, calls)
+    failures = _reported(_FAILURES, answer, Counter())
+    still = {
+        "denominators": _skipping(failures),
+        "one reply": _asking_again(calls),
+        "the bill": _losing_tier(fields["cascade"]["usd"], fields["sonnet"]["usd"]),
+        "whole decisions": _fields_left(fields["nano"]["decisions"]),
+    }
+    left = {name: says for name, says in still.items() if says is not None}
+    if len(left) == len(still) and _same_code(answer):
+        raise NotAttempted
+    if left:
+        fixed = [name for name in still if name not in left]
+        return f"fixed: {', '.join(fixed) or 'nothing yet'}; still there: {'; '.join(left.values())}"
+    return _otherwise(answer)
+
+
+def _reported(case: _Case, answer: Any, calls: Counter[tuple[str, str]]) -> Report:
+    try:
+        got = case.run(answer, calls)
+    except NotYet as error:
+        if "'NoneType' object is not subscriptable" in str(error):
+            raise NotYet(f"{error}; a failed call has None for a decision: compare the whole decision, or ask for None first") from error
+        raise
+    if not isinstance(got, Mapping) or not all(isinstance(got.get(arm), Mapping) and {"decisions", "usd"} <= set(got[arm]) for arm in _ARMS):
+        raise NotYet(f"it returned {shown(got, 60)}, but must return the arms nano, sonnet and cascade, each with decisions and usd")
+    return {arm: {key: number(got[arm][key], f"{key} of {arm}") for key in ("decisions", "usd")} for arm in _ARMS}
+
+
+def _skipping(report: Report) -> str | None:
+    nano, sonnet = report["nano"], report["sonnet"]
+    if close(sonnet["decisions"], 1.0) and close(nano["decisions"], 2 / 3):
+        return "tickets that one arm failed on are dropped for every arm: the denominators are equal, but the tickets that failed are gone; count them as wrong"
+    if close(nano["decisions"], 2 / 3):
+        return "failed tickets are skipped, so the arm that fails most is graded on the fewest tickets"
+    if close(nano["decisions"], 4 / 5):
+        return "a failed ticket is counted as right"
+    if not close(nano["decisions"], 2 / 5):
+        return f"failed tickets: 2 right, 1 wrong and 2 failed give 0.4 and not {nano['decisions']:.4g}"
+    if not close(nano["usd"], 0.0036):
+        return "failed tickets count as wrong, but not in the bill: what a failed call cost was paid, and the bill is divided by all tickets"
     return None
 
 
-def _drops_failed(answers: Mapping[str, str | None], gold: Mapping[str, str]) -> float:
-    answered = {ticket_id: category for ticket_id, category in answers.items() if category is not None and ticket_id in gold}
-    return sum(gold[ticket_id] == category for ticket_id, category in answered.items()) / len(answered)
+def _asking_again(calls: Counter[tuple[str, str]]) -> str | None:
+    again = sum(count > 1 for count in calls.values())
+    if again:
+        return f"the cascade asks again ({again} of 8 tickets), so it has other replies than the single models and differs from them by luck too"
+    return None
 
 
-def _divides_by_answers(answers: Mapping[str, str | None], gold: Mapping[str, str]) -> float:
-    return sum(answers.get(ticket_id) == category for ticket_id, category in gold.items()) / len(answers)
+def _losing_tier(usd: float, sonnet_usd: float) -> str | None:
+    if not close(sonnet_usd, _SONNET_USD):
+        return "the bill of sonnet changes too: it is the same dict as in the cascade, so add Nano's bill to a copy, such as {**sonnet[ticket], ...}"
+    if close(usd, (8 * _NANO_USD + 2 * _SONNET_USD) / 8):
+        return None
+    if close(usd, (6 * _NANO_USD + 2 * _SONNET_USD) / 8):
+        return "the losing tier is free: an escalated ticket pays for Sonnet only, though Nano ran first"
+    if close(usd, _NANO_USD + _SONNET_USD):
+        return "every ticket of the cascade pays for both tiers; Sonnet runs for those that escalate"
+    if close(usd, (10 * _NANO_USD + 2 * _SONNET_USD) / 8) or close(usd, (16 * _NANO_USD + 2 * _SONNET_USD) / 8):
+        return "the cascade pays twice for one call of Nano"
+    return f"the bill: 8 calls of Nano at {_NANO_USD} USD and 2 of Sonnet at {_SONNET_USD} give 0.006 USD a ticket and not {usd:.4g}"
 
 
-def _falls_over_missing(answers: Mapping[str, str | None], gold: Mapping[str, str]) -> float:
-    return sum(answers[ticket_id] == category for ticket_id, category in gold.items()) / len(gold)
+def _fields_left(share: float) -> str | None:
+    if close(share, 3 / 8):
+        return None
+    for value, what in ((6 / 8, "only the category is compared"), (4 / 8, "needs_human is not compared"), (5 / 8, "the priority is not compared")):
+        if close(share, value):
+            return f"{what}, though the column says decisions"
+    return f"the column says decisions: 3 of 8 are right in every field, which gives 0.375 and not {share:.4g}"
 
 
-def _counts_only(answers: Mapping[str, str | None], gold: Mapping[str, str]) -> int:
-    return sum(answers.get(ticket_id) == category for ticket_id, category in gold.items())
+def _same_code(answer: Any) -> bool:
+    """Say whether an answer is the harness as it was handed out, unchanged but for layout."""
+    code = getattr(answer, "__code__", None)
+    return isinstance(code, CodeType) and _skeleton(code) == _skeleton(as_found.__code__)
 
 
-def _failed_is_right(answers: Mapping[str, str | None], gold: Mapping[str, str]) -> float:
-    return sum(answers.get(ticket_id) in (None, category) for ticket_id, category in gold.items()) / len(gold)
+def _skeleton(code: CodeType) -> tuple[Any, ...]:
+    return code.co_code, code.co_names, tuple(_skeleton(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+
+
+def _otherwise(answer: Any) -> str | None:
+    got, want = _reported(_MIXED, answer, Counter()), _MIXED.run(repaired, Counter())
+    for arm in _ARMS:
+        for key in ("decisions", "usd"):
+            if not close(got[arm][key], want[arm][key]):
+                return f"all four faults are fixed, but something else broke: on six other tickets {key} of {arm} is {want[arm][key]:.4g} and not {got[arm][key]:.4g}"
+    return None
+
+
+def _leaving(*faults: str) -> Callable[[Sequence[str], Mapping[str, Decision], AskModel], Report]:
+    """Return a harness that still has the faults named: skips, drops, free failures, again, winner, same dict, both, category or no human."""
+
+    def harness(ids: Sequence[str], gold: Mapping[str, Decision], ask: AskModel) -> Report:
+        singles = {model: {ticket: dict(ask(model, ticket)) for ticket in ids} for model in ("nano", "sonnet")}
+        cascade = {}
+        for ticket in ids:
+            first = dict(ask("nano", ticket)) if "again" in faults else singles["nano"][ticket]
+            unsure = first["decision"] is None or first["confidence"] < 0.7
+            last = singles["sonnet"][ticket] if unsure else first
+            both = "both" in faults or (unsure and not {"winner", "same dict"} & set(faults))
+            if unsure and "same dict" in faults:
+                last["usd"] += first["usd"]
+            cascade[ticket] = {**last, "usd": first["usd"] + singles["sonnet"][ticket]["usd"] if both else last["usd"]}
+        arms = {**singles, "cascade": cascade}
+        everywhere = {ticket for ticket in ids if all(arm[ticket]["decision"] is not None for arm in arms.values())}
+        return {name: _row(arm, gold, faults, everywhere) for name, arm in arms.items()}
+
+    return harness
+
+
+def _row(arm: Mapping[str, Mapping[str, Any]], gold: Mapping[str, Decision], faults: Sequence[str], everywhere: set[str]) -> dict[str, float]:
+    answered = {ticket: reply for ticket, reply in arm.items() if reply["decision"] is not None}
+    dropped = {ticket: reply for ticket, reply in arm.items() if ticket in everywhere}
+    graded = answered if "skips" in faults else dropped if "drops" in faults else arm
+    fields = ("category",) if "category" in faults else ("category", "priority") if "no human" in faults else tuple(_LABEL)
+    right = sum(reply["decision"] is not None and all(reply["decision"][name] == gold[ticket][name] for name in fields) for ticket, reply in graded.items())
+    paid = answered if "free failures" in faults else graded
+    return {"decisions": right / len(graded), "usd": sum(reply["usd"] for reply in paid.values()) / len(graded)}
+
+
+def _still_subscripts(ids: Sequence[str], gold: Mapping[str, Decision], ask: AskModel) -> Report:
+    replies = {ticket: ask("nano", ticket) for ticket in ids}
+    share = sum(reply["decision"]["category"] == gold[ticket]["category"] for ticket, reply in replies.items()) / len(ids)
+    return {arm: {"decisions": share, "usd": 0.0} for arm in _ARMS}
 
 
 # Exercise 2
@@ -297,6 +465,95 @@ def _gain_only(cheap: float, strong: float, cascade: float) -> float:
 
 # Exercise 5
 
+Bounds = tuple[float, float, float]
+_VERDICTS = ("parity", "worse", "not shown")
+
+
+def claim(low: float, high: float, margin: float) -> str:
+    """Return what the interval of a difference (arm minus strong model) allows to be said about parity within a margin."""
+    if low > -margin:
+        return "parity"
+    return "worse" if high < 0 else "not shown"
+
+
+_BOUNDS: tuple[Bounds, ...] = (
+    (-0.07, 0.03, 0.02),
+    (-0.01, 0.03, 0.02),
+    (-0.12, -0.05, 0.02),
+    (0.01, 0.05, 0.02),
+    (-0.015, -0.002, 0.02),
+    (-0.06, -0.01, 0.02),
+    (-0.04, 0.01, 0.05),
+    (-0.02, 0.10, 0.01),
+    (-0.03, 0.005, 0.02),
+)
+
+
+def _no_difference(low: float, high: float, margin: float) -> str:
+    return "parity" if low <= 0 <= high else "worse" if high < 0 else "parity"
+
+
+def _wrong_sign(low: float, high: float, margin: float) -> str:
+    return "parity" if low > margin else "worse" if high < 0 else "not shown"
+
+
+def _high_end(low: float, high: float, margin: float) -> str:
+    return "parity" if high > -margin else "worse"
+
+
+def _middle(low: float, high: float, margin: float) -> str:
+    return "parity" if (low + high) / 2 > -margin else "worse" if high < 0 else "not shown"
+
+
+def _two_answers(low: float, high: float, margin: float) -> str:
+    return "parity" if low > -margin else "worse"
+
+
+def _fixed_margin(low: float, high: float, margin: float) -> str:
+    return claim(low, high, 0.02)
+
+
+def _past_margin(low: float, high: float, margin: float) -> str:
+    return "parity" if low > -margin else "worse" if high < -margin else "not shown"
+
+
+def _worse_first(low: float, high: float, margin: float) -> str:
+    return "worse" if high < 0 else "parity" if low > -margin else "not shown"
+
+
+def _narrow(low: float, high: float, margin: float) -> str:
+    return "parity" if low > -margin and high < margin else "worse" if high < 0 else "not shown"
+
+
+_HABITS: tuple[tuple[Callable[[float, float, float], str], str], ...] = (
+    (_no_difference, "it calls everything parity whose interval contains 0 or lies above it; few tickets give a wide interval around 0, and that shows nothing"),
+    (_wrong_sign, "the margin is a loss, so the bound is -margin and not +margin"),
+    (_high_end, "it looks at the high end, the best case; parity must hold in the worst case that the interval leaves, its low end"),
+    (_middle, "it decides by the middle of the interval; parity must hold in the worst case that the interval leaves, its low end"),
+    (_two_answers, "it knows two answers, but there are three: an interval that reaches past the margin and above 0 leaves both open, which is \"not shown\""),
+    (_fixed_margin, "it does not follow the margin it is given: look for a fixed number where `margin` should stand"),
+    (_past_margin, "it says worse only beyond the margin; an arm whose whole interval lies below 0 and reaches past the margin is shown to be worse"),
+    (_worse_first, "it asks about worse first; a small loss that surely stays within the margin is what the margin allows, so ask about parity first"),
+    (_narrow, "it wants the high end below +margin too; an arm that may be better than the strong model is no reason to refuse it"),
+)
+
+
+def _check_claim(answer: Any) -> str | None:
+    got = {case: calling(answer, *case) for case in _BOUNDS}
+    for said in got.values():
+        if not isinstance(said, str) or said not in _VERDICTS:
+            return f'it returned {shown(said, 40)}, but must return "parity", "worse" or "not shown"'
+    if all(got[case] == claim(*case) for case in _BOUNDS):
+        return None
+    for habit, says in _HABITS:
+        if all(got[case] == habit(*case) for case in _BOUNDS):
+            return says
+    low, high, margin = next(case for case in _BOUNDS if got[case] != claim(*case))
+    return f"an interval from {low:+g} to {high:+g} with a margin of {margin:g} is {claim(low, high, margin)!r} and not {got[low, high, margin]!r}"
+
+
+# Exercise 6
+
 
 def p_value(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Return the exact two-sided p value of McNemar's test: two lists say for each ticket whether an arm was right."""
@@ -389,7 +646,7 @@ def _this_split_only(first: Sequence[bool], second: Sequence[bool]) -> float:
     return min(1.0, 2 * math.comb(b + c, min(b, c)) / (1 << b + c))
 
 
-# Exercise 6
+# Exercise 7
 
 _STRUCK = frozenset("CDF")
 _WHY_KEPT = {
@@ -428,23 +685,33 @@ def _letters(answer: Any) -> set[str]:
 EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         id="ex1",
-        title="One denominator for every arm",
-        minutes=4,
+        title="Find the bug",
+        minutes=8,
         level="core",
-        objective="Compute an arm's share of right answers over all tickets, so that a failed ticket counts as wrong.",
+        objective="Find and fix four faults in a bake-off harness that runs without an error and flatters the cascade.",
         hints=(
-            "Two arms can be compared only if both are divided by the same number. Which number do you know before any model answers?",
-            "Go through the tickets that have a label, not through the answers that came.",
-            "dict.get(key) gives None where there is no entry, and None is not equal to any category.",
+            "Follow one ticket that Nano failed on through the three arms. How many tickets is each arm divided by in the end?",
+            "Count the calls. How often is Nano asked about one ticket? A second call is another draw, so which reply should the cascade start from?",
+            "Follow one ticket that escalates. Two models ran. Which bills does the cascade's row add up?",
+            "The column says decisions. A decision has category, priority and needs_human. What is compared?",
+            "A dict equals another if all their entries do, and None equals no dict. So a comparison of the whole decision also copes with a failed ticket.",
         ),
-        reference=share_right,
-        check=_check_share_right,
+        reference=repaired,
+        check=_check_harness,
         wrong=(
-            Wrong("drops the failed tickets", _drops_failed, "leave the denominator"),
-            Wrong("divides by the answers that came", _divides_by_answers, "the answers that came"),
-            Wrong("falls over a missing ticket", _falls_over_missing, "the share must still come"),
-            Wrong("counts and does not divide", _counts_only, "number of right answers"),
-            Wrong("a failed ticket is right", _failed_is_right, "is counted as right"),
+            Wrong("fixes all but the bill", _leaving("winner"), "fixed: denominators, one reply, whole decisions; still there: the losing tier is free"),
+            Wrong("fixes all but the second call", _leaving("again"), "fixed: denominators, the bill, whole decisions; still there: the cascade asks again"),
+            Wrong("fixes all but the comparison", _leaving("category"), "fixed: denominators, one reply, the bill; still there: only the category is compared"),
+            Wrong("fixes all but the denominators", _leaving("skips"), "fixed: one reply, the bill, whole decisions; still there: failed tickets are skipped"),
+            Wrong("fixes what is in the second loop", _leaving("again", "winner"), "still there: the cascade asks again"),
+            Wrong("fixes what is in the first loop", _leaving("skips", "category"), "fixed: one reply, the bill; still there: failed tickets are skipped"),
+            Wrong("rearranges and fixes nothing", _leaving("skips", "again", "winner", "category"), "fixed: nothing yet"),
+            Wrong("drops a failed ticket from every arm", _leaving("drops"), "count them as wrong"),
+            Wrong("failed calls are free", _leaving("free failures"), "but not in the bill"),
+            Wrong("charges both tiers for every ticket", _leaving("both"), "pays for both tiers"),
+            Wrong("adds to Sonnet's own bill", _leaving("same dict"), "the same dict"),
+            Wrong("forgets needs_human", _leaving("no human"), "needs_human is not compared"),
+            Wrong("stops skipping, still subscripts", _still_subscripts, "ask for None first"),
         ),
     ),
     Exercise(
@@ -511,6 +778,29 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Exercise(
         id="ex5",
+        title="May you call it parity?",
+        minutes=4,
+        level="core",
+        objective="Decide from an interval and a margin whether an arm is as good as the strong model, worse, or neither is shown.",
+        hints=(
+            "The interval holds the differences that the tickets do not rule out. Take the worst of them: which end is that?",
+            "Parity: even the worst of them loses less than the margin. A loss is a negative difference.",
+            "Ask about parity first, then whether even the best of them is a loss. What is left is the third answer.",
+        ),
+        reference=claim,
+        check=_check_claim,
+        wrong=(
+            Wrong("no clear difference is parity", _no_difference, "that shows nothing"),
+            Wrong("takes the margin as a gain", _wrong_sign, "-margin and not +margin"),
+            Wrong("looks at the high end", _high_end, "the best case"),
+            Wrong("decides by the middle", _middle, "the middle of the interval"),
+            Wrong("knows two answers", _two_answers, "there are three"),
+            Wrong("worse only beyond the margin", _past_margin, "only beyond the margin"),
+            Wrong("asks about worse first", _worse_first, "ask about parity first"),
+        ),
+    ),
+    Exercise(
+        id="ex6",
         title="A test for pairs",
         minutes=6,
         level="stretch",
@@ -532,7 +822,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
-        id="ex6",
+        id="ex7",
         title="Which numbers must go?",
         minutes=3,
         level="stretch",

@@ -17,13 +17,26 @@ _STATUS = {
     "MissingAuthenticationTokenException": 403,
     "RequestEntityTooLargeException": 413,
     "AccessDeniedException": 403,
+    "IncompleteSignatureException": 403,
+    "InvalidSignatureException": 403,
+    "ServiceQuotaExceededException": 400,
+    "ModelTimeoutException": 408,
+    "ModelErrorException": 424,
+    "ModelStreamErrorException": 424,
+    "ModelNotReadyException": 429,
 }
 _FAILURES = {
     "throttled": "ThrottlingException",
     "server": "InternalServerException",
     "unavailable": "ServiceUnavailableException",
     "validation": "ValidationException",
+    "model_timeout": "ModelTimeoutException",
+    "model_error": "ModelErrorException",
+    "not_ready": "ModelNotReadyException",
+    "access_denied": "AccessDeniedException",
 }
+# What may come in the middle of a stream; any other failure is told as a model's.
+_IN_STREAM = {"ThrottlingException", "InternalServerException", "ServiceUnavailableException", "ValidationException"}
 
 
 class Refusal(wire.Refusal):
@@ -56,4 +69,6 @@ def refusal(failure: Failure) -> Refusal:
 def in_stream(failure: Failure) -> tuple[str, str]:
     """Return the exception type, in the camel case of event streams, and the message of a failure in the middle of a stream."""
     code = _FAILURES[failure.kind]
+    if code not in _IN_STREAM:
+        code = "ModelStreamErrorException"
     return code[0].lower() + code[1:], failure.message

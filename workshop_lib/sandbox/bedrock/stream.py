@@ -5,16 +5,18 @@ from typing import Any
 
 from workshop_lib.sandbox import draw
 from workshop_lib.sandbox.ask import Ask, Completion, Piece
-from workshop_lib.sandbox.bedrock import errors
+from workshop_lib.sandbox.bedrock import errors, native
 from workshop_lib.sandbox.bedrock.eventstream import event, exception
+from workshop_lib.sandbox.bedrock.fields import Extras
 from workshop_lib.sandbox.faults import Failure
 
 
 class ConverseWriter:
     """Writes pieces of one answer as events: messageStart, blocks with their deltas, messageStop, metadata."""
 
-    def __init__(self, asked: Ask) -> None:
+    def __init__(self, asked: Ask, shown: Extras) -> None:
         self._asked = asked
+        self._shown = shown
         self._started = False
         self._block: int | None = None
         self._tool: str | None = None
@@ -29,11 +31,15 @@ class ConverseWriter:
 
     def end(self, done: Sequence[Completion]) -> bytes:
         """Return the events after the last piece."""
+        last = done[0]
+        picked = self._shown.picked(native.body(self._asked, last)) if self._shown.paths else {}
+        trace = {"trace": {"guardrail": last.guardrail}} if last.guardrail else {}
+        metadata = {"usage": usage(last), "metrics": {"latencyMs": last.latency_ms}, **trace, **self._shown.echoed()}
         return (
             self._opened()
             + self._closed_block()
-            + event("messageStop", {"stopReason": done[0].stop_reason})
-            + event("metadata", {"usage": usage(done[0]), "metrics": {"latencyMs": done[0].latency_ms}})
+            + event("messageStop", {"stopReason": last.stop_reason, **picked})
+            + event("metadata", metadata)
         )
 
     def failed(self, failure: Failure) -> bytes:
@@ -63,6 +69,12 @@ def tool_use_id(asked: Ask) -> str:
     return f"tooluse_{draw.name(asked.digest, 'tool use')}"
 
 
-def usage(done: Completion) -> dict[str, int]:
-    """Return the usage member of a response."""
-    return {"inputTokens": done.input_tokens, "outputTokens": done.output_tokens, "totalTokens": done.input_tokens + done.output_tokens}
+def usage(done: Completion) -> dict[str, Any]:
+    """Return the usage member of a response; what was read from or written to a cache is no part of the input tokens, but of the total."""
+    total = done.input_tokens + done.output_tokens + done.cache_read_tokens + done.cache_write_tokens
+    plain = {"inputTokens": done.input_tokens, "outputTokens": done.output_tokens, "totalTokens": total}
+    if done.cache_details is None:
+        return plain
+    details = [{"ttl": ttl, "inputTokens": count} for ttl, count in done.cache_details]
+    cached = {"cacheReadInputTokens": done.cache_read_tokens, "cacheWriteInputTokens": done.cache_write_tokens}
+    return {**plain, **cached, **({"cacheDetails": details} if details else {})}

@@ -1,23 +1,30 @@
-"""Chat completion requests, as NIM and Bedrock's /openai route take them, into an Ask."""
+"""Chat completion requests, as NIM and Bedrock's /openai route take them, into what is asked of a model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, ClassVar, Literal
 
 from workshop_lib.catalog import Model
-from workshop_lib.sandbox import draw
-from workshop_lib.sandbox.ask import Ask, Completion, ToolSpec, Turn
+from workshop_lib.sandbox import draw, json_schema
+from workshop_lib.sandbox.ask import Ask, Completion, ToolSpec
+from workshop_lib.sandbox.chat import body as bodies
+from workshop_lib.sandbox.chat import messages
+from workshop_lib.sandbox.chat.body import Body, NamedTool
 from workshop_lib.sandbox.chat.errors import Refusal, refusal
 from workshop_lib.sandbox.chat.response import ChatWriter, response
 from workshop_lib.sandbox.faults import Failure
 from workshop_lib.sandbox.wire import Exchange
 
+# Members that do not belong to the content: the same question gets the same answer whoever asks, in whatever form it is sent.
+_NOT_CONTENT = frozenset(
+    ("metadata", "user", "safety_identifier", "prompt_cache_key", "stream", "stream_options", "n", "logprobs", "top_logprobs")
+)
+
 
 @dataclass(frozen=True)
 class ChatCompletion(Exchange):
-    """One chat completion request."""
+    """One chat completion request; it asks as often as it wants choices."""
 
     include_usage: bool = False
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
@@ -25,204 +32,113 @@ class ChatCompletion(Exchange):
 
     def body(self, done: Sequence[Completion]) -> Mapping[str, Any]:
         """Return the body of a chat completion."""
-        return response(self.asks[0], done[0])
+        return response(self.asks, done)
 
     def writer(self) -> ChatWriter:
         """Return what writes this answer as server-sent events."""
-        return ChatWriter(self.asks[0], include_usage=self.include_usage)
+        return ChatWriter(self.asks, include_usage=self.include_usage)
 
     def refusal(self, failure: Failure) -> Refusal:
-        """Return a failure in OpenAI's shape."""
-        return refusal(failure)
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Text(_Part):
-    type: Literal["text"]
-    text: str
-
-
-class _Function(_Part):
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
-    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
-    strict: bool | None = None
-
-
-class _Tool(_Part):
-    type: Literal["function"]
-    function: _Function
-
-
-class _Named(_Part):
-    name: str
-
-
-class _Choice(_Part):
-    type: Literal["function"]
-    function: _Named
-
-
-class _Call(_Part):
-    id: str
-    type: Literal["function"] = "function"
-    function: dict[str, Any]
-
-
-class _Message(_Part):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[_Text] | None = None
-    name: str | None = None
-    tool_call_id: str | None = None
-    tool_calls: list[_Call] | None = None
-    refusal: None = None
-
-
-class _JsonSchema(_Part):
-    name: str
-    description: str | None = None
-    strict: bool | None = None
-    schema_: dict[str, Any] = Field(alias="schema")
-
-
-class _Format(_Part):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: _JsonSchema | None = None
-
-
-class _StreamOptions(_Part):
-    include_usage: bool | None = None
-
-
-class _Body(_Part):
-    """The members that are honoured; what else a request carries is refused. Some are taken only at the value that changes nothing."""
-
-    model: str
-    messages: Annotated[list[_Message], Field(min_length=1)]
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
-    seed: int | None = None
-    response_format: _Format | None = None
-    tools: list[_Tool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | _Choice | None = None
-    parallel_tool_calls: bool | None = None
-    metadata: dict[str, str] | None = None
-    user: str | None = None
-    n: Literal[1] | None = None
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    logprobs: Literal[False] | None = None
-    presence_penalty: Literal[0] | None = None
-    frequency_penalty: Literal[0] | None = None
-    store: Literal[False] | None = None
-
-
-def scope_of(body: Mapping[str, Any]) -> str | None:
-    """Return the `scope` of a request's metadata, if it has one."""
-    metadata = body.get("metadata")
-    scope = metadata.get("scope") if isinstance(metadata, dict) else None
-    return scope if isinstance(scope, str) else None
+        """Return a failure as the service that hosts the model would tell it."""
+        return refusal(failure, self.asks[0].model)
 
 
 def exchange(model: Model, raw: Mapping[str, Any], seed: int) -> ChatCompletion:
     """Return a chat completion request understood, or refuse it in OpenAI's shape."""
-    try:
-        body = _Body.model_validate(raw)
-    except ValidationError as error:
-        raise _invalid(error) from None
-    if body.stream_options is not None and not body.stream:
-        raise Refusal(400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options")
-    options = body.stream_options or _StreamOptions()
-    return ChatCompletion((_ask(model, body, raw, seed),), streaming=bool(body.stream), include_usage=bool(options.include_usage))
+    body = bodies.read(raw)
+    asked = _ask(model, body, raw, seed)
+    choices = tuple(_choice_of(asked, number) for number in range(body.n or 1))
+    include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    return ChatCompletion(choices, streaming=bool(body.stream), tags=asked.tags, include_usage=include_usage)
 
 
-def _ask(model: Model, body: _Body, raw: Mapping[str, Any], seed: int) -> Ask:
+def _choice_of(asked: Ask, number: int) -> Ask:
+    """Return what is asked for one of several choices: the first is the only one of a plain request, the others have draws of their own."""
+    if number == 0 or asked.temperature == 0:
+        return replace(asked, number=number)
+    return replace(asked, number=number, digest=blake2b(f"choice {number}".encode(), key=asked.digest, digest_size=16).digest())
+
+
+def _ask(model: Model, body: Body, raw: Mapping[str, Any], seed: int) -> Ask:
     if not model.accepts_temperature and (body.temperature is not None or body.top_p is not None):
         param = "temperature" if body.temperature is not None else "top_p"
         raise Refusal(
             400, f"Unsupported parameter: '{param}' is not supported with this model.", code="unsupported_parameter", param=param
         )
-    tools = tuple(
-        ToolSpec(tool.function.name, tool.function.description or "", tool.function.parameters, bool(tool.function.strict))
-        for tool in body.tools or ()
-    )
+    tools = _tools(body)
     choice, forced = _choice(body.tool_choice, tools)
-    schema = body.response_format.json_schema if body.response_format else None
-    if body.response_format and body.response_format.type == "json_schema" and schema is None:
-        raise Refusal(400, "Missing required parameter: 'response_format.json_schema'.", param="response_format.json_schema")
-    content = {name: part for name, part in raw.items() if name not in ("metadata", "user", "stream", "stream_options")}
+    schema, json_mode = _form(body)
+    left_out = _NOT_CONTENT if body.temperature else _NOT_CONTENT | {"seed"}
+    content = {name: part for name, part in raw.items() if name not in left_out}
     return Ask(
         model=model,
-        turns=_turns(body.messages),
+        turns=messages.turns(body.messages),
         digest=draw.digest(seed, model.id, content),
-        system="\n".join(_text(message) for message in body.messages if message.role in ("system", "developer")),
+        system=messages.system(body.messages),
         tools=tools,
         choice=choice,
         forced=forced,
-        schema=schema.schema_ if schema else None,
+        schema=schema,
         schema_enforced=schema is not None,
-        json_mode=body.response_format is not None and body.response_format.type != "text",
+        json_mode=json_mode,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         temperature=body.temperature or 0.0,
         top_p=body.top_p or 1.0,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        sampling_seed=body.seed,
+        tags=body.metadata or {},
     )
 
 
-def _invalid(error: ValidationError) -> Refusal:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return Refusal(
-            400,
-            f"The sandbox does not implement '{where}'; it refuses what it cannot honour. Leave it out.",
-            code="unsupported_parameter",
-            param=where,
-        )
-    return Refusal(400, f"Invalid value for '{where}': {first['msg']}.", code="invalid_value", param=where)
-
-
-def _turns(messages: Sequence[_Message]) -> tuple[Turn, ...]:
-    called: set[str] = set()
-    for number, message in enumerate(messages):
-        if message.content is None and message.role != "assistant":
-            raise Refusal(400, f"Invalid value for 'messages.{number}.content': it is missing.", param=f"messages.{number}.content")
-        if message.role == "tool" and message.tool_call_id not in called:
+def _form(body: Body) -> tuple[Mapping[str, Any] | None, bool]:
+    """Return the schema that the answer must follow, if any, and whether it must be JSON."""
+    form = body.response_format
+    if form is None or form.type == "text":
+        return None, False
+    if form.type == "json_object":
+        if not messages.mention_json(body.messages):
             raise Refusal(
                 400,
-                "Messages with role 'tool' must answer a preceding message with 'tool_calls', by its 'tool_call_id'.",
-                param=f"messages.{number}.tool_call_id",
+                "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
+                param="messages",
             )
-        called.update(call.id for call in message.tool_calls or ())
-    turns = tuple(
-        Turn("user" if message.role == "tool" else message.role, _text(message), message.role == "tool")
-        for message in messages
-        if message.role not in ("system", "developer")
-    )
-    if not turns or turns[-1].role != "user":
-        raise Refusal(400, "The conversation must end with a user message.", param="messages")
-    return turns
+        return None, True
+    if form.json_schema is None:
+        raise Refusal(400, "Missing required parameter: 'response_format.json_schema'.", param="response_format.json_schema")
+    schema = form.json_schema.schema_
+    _promised(schema, "response_format", form.json_schema.name)
+    if json_schema.resolved(schema, schema).get("type") != "object":
+        message = f"Invalid schema for response_format '{form.json_schema.name}': schema must be a JSON Schema of 'type: \"object\"'."
+        raise Refusal(400, message, code="invalid_json_schema", param="response_format")
+    return schema, True
 
 
-def _text(message: _Message) -> str:
-    if isinstance(message.content, list):
-        return "\n".join(part.text for part in message.content)
-    return message.content or ""
+def _promised(schema: Mapping[str, Any], param: str, name: str) -> None:
+    """Refuse a schema that asks for what the stand-ins cannot promise; a current NIM enforces a schema whether it is called strict or not."""
+    found = json_schema.unsupported(schema)
+    if found is not None:
+        message = f"Invalid schema for {param} '{name}': the sandbox does not implement {found[:200]}; it refuses what it cannot honour."
+        raise Refusal(400, message, code="invalid_json_schema", param=param)
+
+
+def _tools(body: Body) -> tuple[ToolSpec, ...]:
+    found = []
+    for tool in body.tools or ():
+        function = tool.function
+        if function.strict:
+            _promised(function.parameters, "tools", function.name)
+        found.append(ToolSpec(function.name, function.description or "", function.parameters, bool(function.strict)))
+    return tuple(found)
 
 
 def _choice(given: Any, tools: Sequence[ToolSpec]) -> tuple[Literal["auto", "any", "none", "tool"], str | None]:
     if given is not None and given != "none" and not tools:
         raise Refusal(400, "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
-    if isinstance(given, _Choice):
+    if isinstance(given, NamedTool):
         name = given.function.name
         if name not in {tool.name for tool in tools}:
-            raise Refusal(400, f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice")
+            raise Refusal(400, f"Tool choice '{name[:100]}' not found in 'tools' parameter.", param="tool_choice")
         return "tool", name
     if given == "required":
         return "any", None

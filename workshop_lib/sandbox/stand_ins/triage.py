@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -41,12 +41,16 @@ _COMMON = re.compile(
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one stand-in makes of a text: shares of each label that sum to about 1, and the words that spoke for its category."""
+    """What one stand-in makes of a text: shares of each label that sum to about 1, and the words that spoke for its category.
+
+    Shares have two digits, as a model would write them; `exact` holds those of category and priority before rounding.
+    """
 
     category: Mapping[str, float]
     priority: Mapping[str, float]
     needs_human: float
     evidence: tuple[str, ...]
+    exact: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,10 @@ class Reader:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained stand-in: one table of weights, a row for every feature of its views, a column for every label of every field."""
+    """A trained stand-in: one table of weights, a row for every feature of its views, a column for every label of every field.
+
+    `middle` is the mean weight of every row over the categories.
+    """
 
     reader: Reader
     blocks: tuple[Block, ...]
@@ -171,6 +178,7 @@ class Model:
     vocabulary: Mapping[str, int]
     names: Sequence[str]
     names_from: int
+    middle: Matrix
 
     def opinion(self, text: str) -> Opinion:
         """Return what this model makes of a text."""
@@ -185,6 +193,7 @@ class Model:
             priority=dict(zip(FIELDS["priority"], priority.tolist(), strict=True)),
             needs_human=max(float(needs[1]), 0.51 if urgent else 0.0),
             evidence=self._evidence(used, amounts, int(category.argmax())),
+            exact={name: dict(zip(FIELDS[name], shares[name].tolist(), strict=True)) for name in ("category", "priority")},
         )
 
     def _scores(self, text: str) -> tuple[Matrix, NDArray[np.intp], Matrix]:
@@ -212,18 +221,13 @@ class Model:
         """Return up to three words or pairs of words that spoke most for a category rather than for the others."""
         inside = (used >= self.names_from) & (used < self.names_from + len(self.names))
         rows, amounts = used[inside], amounts[inside]
-        weights = self.table[rows][:, _COLUMNS["category"]]
-        pull = amounts * (weights[:, category] - weights.mean(axis=1))
+        pull = amounts * (self.table[rows, _COLUMNS["category"].start + category] - self.middle[rows])
         telling: list[str] = []
         for place in np.argsort(-pull, kind="stable"):
             word = self.names[int(rows[place]) - self.names_from]
             if len(telling) == _MOST_EVIDENCE or pull[place] <= 0:
                 break
-            if (
-                _TELLING.fullmatch(word)
-                and not all(map(_COMMON.fullmatch, word.split()))
-                and not any(set(word.split()) & set(other.split()) for other in telling)
-            ):
+            if _tells(word) and not any(set(word.split()) & set(other.split()) for other in telling):
                 telling.append(word)
         return tuple(telling)
 
@@ -297,6 +301,7 @@ def train(recipe: Recipe, material: Material) -> Model:
         counter.vocabulary_,
         counter.get_feature_names_out().tolist(),
         offsets[named],
+        table[:, _COLUMNS["category"]].mean(axis=1),
     )
 
 
@@ -309,6 +314,12 @@ def _fitted(part: Part, rows: csr_matrix, target: Matrix) -> tuple[Matrix, Matri
     importance = (target / (target.shape[1] * np.maximum(frequency, 1e-9))).sum(axis=1) if part.balanced else None
     ridge = Ridge(alpha=part.smoothing, solver="sparse_cg", tol=1e-3).fit(rows, 2 * target - 1, sample_weight=importance)
     return ridge.coef_.T, ridge.intercept_
+
+
+@lru_cache(maxsize=8192)
+def _tells(word: str) -> bool:
+    """Say whether a word or a pair of words says something by itself."""
+    return _TELLING.fullmatch(word) is not None and not all(map(_COMMON.fullmatch, word.split()))
 
 
 def _words(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from workshop_lib.paths import ROOT
 
-STUB = Path(__file__).with_name("stub.py")
+STUB = Path(__file__).with_name("stub_server.py")
 NOISY = {"throttled": 0.10, "server": 0.02, "cut": 0.01, "malformed": 0.02}
 PATIENCE_S = 120
 

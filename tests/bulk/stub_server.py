@@ -1,6 +1,6 @@
 """A Converse server in a process of its own that fails as told, for the tests of reliability; it counts what it answered, by model and ticket.
 
-Run as `python stub.py PORT FAULTS` (0: any free port); it prints its port. It is a stand-in for a service's failures, not for its answers: it
+Run as `python stub_server.py PORT FAULTS` (0: any free port); it prints its port. It is a stand-in for a service's failures, not for its answers: it
 looks at nothing but the ticket's id.
 """
 
