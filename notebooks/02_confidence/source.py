@@ -14,8 +14,8 @@
 #
 # 1. **Validate** a reply strictly, so that a rating nobody gave cannot reach a threshold (Exercise 1).
 # 2. **Build** a reliability table: the share right beside the stated confidence (Exercise 2).
-# 3. **Compute** the expected calibration error (Exercise 3).
-# 4. **Judge** a calibration map where it was not fitted (Exercise 4).
+# 3. **Compute** the calibration error: how far the two lie apart (Exercise 3).
+# 4. **Judge** a corrected confidence where it was not fitted (Exercise 4).
 # 5. **Count** the errors a threshold catches and the escalations it takes (Exercise 5).
 # 6. **Say** how many labels it takes to promise anything about accepted answers (Exercise 6).
 # 7. **Charge** invalid replies to the answers you got (Exercise 7, stretch).
@@ -85,6 +85,7 @@ def share(part, whole):
 
 # %% id="win-figure"
 labelled = load_tickets("calibration")[:TICKETS]
+# run_arm asks Nano alone about every ticket and keeps what happened; frame makes a table of that, one row a ticket.
 routed = frame(run_arm(TRIAGE, [entry.ticket for entry in labelled], single("nano"), lab.ask), labelled)
 tickets = routed[routed["outcome"] == "answered"]  # an invalid reply states no confidence
 reliability_figure(reliability(tickets["confidence"], tickets["correct"], BINS), f"Tickets, {who('nano')}: how sure, how right", HERE)
@@ -93,7 +94,8 @@ reliability_figure(reliability(tickets["confidence"], tickets["correct"], BINS),
 # This is a **reliability diagram**. Each bar holds the answers with about the same stated confidence. Its height is the share that was
 # right; no bar means none. A bar that ends below the dashed line claims too much.
 #
-# The black line is a 95 % interval (Wilson's): the true share may well lie anywhere along it. Three answers (`n=3`) tell you little.
+# The black line is a 95 % interval (Wilson's): the true share may well lie anywhere along it. In the tables of this lab `low` and `high` are its
+# two ends. Three answers (`n=3`) tell you little.
 #
 # *Right* means here: the same category as the label. Now take it apart: what was asked, what came back, what may count as an answer.
 
@@ -179,6 +181,7 @@ valid_answer = lab.check("ex1", valid_answer)
 
 # %% id="questions-run"
 traces = run_arm(QUESTIONS, [entry.question for entry in asked], single("nano"), lab.ask)
+# A trace holds the calls made for one question. Here that is one step, whose reply is None if the call failed.
 replies = [trace.steps[0].reply for trace in traces if trace.steps[0].reply is not None]
 pairs = [(reply.cost.usd, valid_answer(reply.text)) for reply in replies]
 
@@ -305,7 +308,7 @@ print(f"Mean confidence {claimed:.2f}, share right {truly:.2f}: on average it sa
 # **Change it.** In the next cell `mine` maps the ratings 1 to 5 to five numbers. Put your own reading of "fairly sure" there.
 #
 # There is a second number. Pick a right and a wrong answer at random: how often is the right one the surer of the two? Ties count half.
-# That is the **AUROC**. 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
+# That is the **AUROC** (area under the ROC curve). 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
 
 # %% id="ranking-mappings"
 MAPPINGS = {
@@ -333,11 +336,12 @@ for name, mapping in MAPPINGS.items():
 # %% [markdown] id="tickets"
 # ## Back to the tickets
 #
-# The tickets of the first figure again, as numbers. Their scale is 0 to 1 already.
+# The questions and the tickets of the first figure, side by side as numbers. The tickets' scale is 0 to 1 already. `distinct` counts how many
+# different values the model states.
 
 # %% id="tickets-signal"
 def signal(name, confidence, correct, bins, source):
-    row = {"what": name, "n": len(correct), "values": pd.Series(list(confidence)).nunique()}
+    row = {"what": name, "n": len(correct), "distinct": pd.Series(list(confidence)).nunique()}
     row |= {"mean_confidence": sum(confidence) / len(correct), "share_right": sum(correct) / len(correct)}
     return row | {"ece": ece(confidence, correct, bins), "auroc": auroc(confidence, correct), "source": source}
 
@@ -394,7 +398,7 @@ print(f"ECE of {len(tickets)} tickets: {error_of(everything):.3f} stated, {error
 # ## Exercise 4 · 4 minutes · core · Judge a map where it was not fitted
 #
 # The map was judged on the tickets it was fitted to. Write `honest_errors(answers, fit, error)`. Answers are `(family, confidence, right)`; tickets
-# of one *family*, or scenario, are near-duplicates. Fit on the families in `chosen`. Return two numbers: the error **before** and **after**, both
+# of one *family*, or scenario, are near-duplicates. Fit on the families in `chosen`, every second one. Return two numbers: the error **before** and **after**, both
 # measured on the families that are **not** chosen.
 #
 # `fit(pairs)` takes pairs `(confidence, right)` and returns the map, a function of the confidence. `error(pairs)` returns a number.
@@ -429,8 +433,9 @@ print(text_table(pd.DataFrame(rows)))
 print(f"Tickets, {who('nano')} ({HERE})")
 
 # %% [markdown] id="calibrate-limit"
-# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval, with the AUROC, and with the question
-# that a cascade asks: does a threshold on the mapped confidence ever escalate a set of answers that no threshold on the stated one does?
+# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval and the AUROC. And with what a cascade
+# asks: does the map let a threshold escalate other answers? `new_escalations` counts the sets of answers that some threshold on the mapped
+# confidence escalates and no threshold on the stated one.
 
 # %% id="calibrate-table"
 from workshop_lib.evaluation.figures import calibration_figure
@@ -608,8 +613,8 @@ figure(draw, title="What a threshold buys", caption=caption)
 
 # %% [markdown] id="sweep-read"
 # Read the curves from left to right: you raise the threshold and pay with escalations. A useful signal runs well above the
-# dashed line. Along it you may as well throw dice, below it dice are better. The recorded Sonnet made nine errors, all stated at 0.92, so
-# its curve rises in one step.
+# dashed line. Along it you may as well throw dice, below it dice are better. The recorded Sonnet's few errors all state the same confidence,
+# so its curve rises in one step.
 
 # %% [markdown] id="instructor-threshold" tags=["instructor"]
 # minutes: 1
@@ -682,9 +687,9 @@ print(" ", guaranteed_threshold(tickets["confidence"], tickets["correct"], epsil
 # %% id="guarantee-nano"
 from workshop_lib.evaluation.intervals import clopper_pearson_upper
 
-for text, kept in (("from 0.95 on", nano[nano["confidence"] >= 0.95]), ("everything", nano)):
+for who_keeps, kept in (("Nano from 0.95 on", nano[nano["confidence"] >= 0.95]), ("all of Nano", nano), ("all of Sonnet", sonnet)):
     wrong = int((~kept["correct"]).sum())
-    print(f"Nano, accept {text}: {wrong} of {len(kept)} wrong, so at most {clopper_pearson_upper(wrong, len(kept), 0.05):.1%}, 95% sure (recorded)")
+    print(f"Accept {who_keeps}: {wrong} of {len(kept)} wrong, so at most {clopper_pearson_upper(wrong, len(kept), 0.05):.1%}, 95% sure (recorded)")
 
 # %% [markdown] id="guarantee-read"
 # Recorded Nano says 0.95 or more to most tickets, and no threshold on it can be shown to hold 10 %. Being stricter makes its promise **worse**, because the
@@ -698,6 +703,9 @@ for text, kept in (("from 0.95 on", nano[nano["confidence"] >= 0.95]), ("everyth
 #
 # On one sample you cannot see it. So let us make up a model whose true error is known: it states twelve confidences equally often,
 # and is right exactly as often as it says. Draw labels, pick a threshold by each rule, and look up the true error. Many times.
+#
+# In the table `broken` is the share of draws in which the rule accepts more wrong answers than tolerated, `no_promise` the share in which it finds
+# no threshold. `answers_kept` is the share of answers it accepts, on average.
 #
 # **Predict.** With 80 labels and 10 % tolerated: in how many percent of the draws does the naive rule accept more than 10 % wrong?
 
@@ -756,7 +764,7 @@ print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kep
 # - A confidence is text that the model wrote. Validate it strictly, never repair it, and charge what you refuse.
 # - Calibration asks whether 0.9 means 0.9; a map can mend that, judged where it was not fitted. Ranking asks whether errors are the unsure ones;
 #   no map mends it, and a threshold lives on it.
-# - On the recorded tickets Nano's errors were on average as sure as its right answers, and a threshold of 0.7 never fired.
+# - On the recorded tickets Nano was rather surer where it was wrong (AUROC 0.38), and a threshold of 0.7 never fired.
 # - Compare a threshold with chance, and report it on tickets it was not picked on (*Going further* shows why).
 # - A promise names epsilon and delta, and takes labels: 59 without an error for 5 % and 95 % sure.
 
@@ -764,7 +772,7 @@ print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kep
 # ## Can you still say it?
 #
 # <details><summary>1. You labelled 40 accepted answers, all right. May you promise at most 5 % wrong, 95 % sure?</summary>
-# No, that takes 59. A model that is wrong once in 20 has such a run in 13 of 100 tries.
+# No, that takes 59. A model wrong once in 20 has such a run in 13 of 100 tries (`0.95 ** 40`).
 # </details>
 #
 # <details><summary>2. A model always says 0.82 and is right on 82 % of the tickets. What are its calibration error and its use for a threshold?</summary>
@@ -895,7 +903,8 @@ for family, row in worst.iterrows():
 # %% [markdown] id="kept"
 # ### The curve behind a promise
 #
-# Keep only the surest answers: how many of those are wrong? With a useful confidence the curve rises to the right. **Change it:** put `sonnet` in place
+# Keep only the surest answers: how many of those are wrong? (Answers that state the same value come in no order, so `share_wrong` is an average
+# over all orders, and times `n` it need not be whole.) With a useful confidence the curve rises to the right. **Change it:** put `sonnet` in place
 # of `nano`. The naive rule goes right as far as the curve stays below the dashed line. The shaded range shows why that is a gamble.
 
 # %% id="kept-figure"

@@ -78,6 +78,7 @@ items = [entry.question for entry in questions]
 large = run_arm(QUESTIONS, items, single("nim-253b"), ask)
 walked = run_arm(QUESTIONS, items, self_rated(below=THRESHOLD), ask)
 
+# a trace: the calls made for one question, what came of them, and what they cost
 usd_large = sum(trace.cost.usd for trace in large)
 usd_walked = sum(trace.cost.usd for trace in walked)
 print(f"{len(items)} questions ({HERE}, proxy prices)")
@@ -269,7 +270,7 @@ def today(key):
 
 day = catalog.model("sonnet").price.checked_on
 pairs = {
-    "Nano, Sonnet (recorded)": (replies["nano_cost_usd"].mean(), replies["sonnet_cost_usd"].mean()),
+    "Nano, Sonnet (recorded, at the prices of the recording)": (replies["nano_cost_usd"].mean(), replies["sonnet_cost_usd"].mean()),
     f"Nano, Sonnet (recorded tokens, list prices of {day})": (today("nano"), today("sonnet")),
     f"8B, 253B ({HERE} tokens, proxy prices)": (mean(trace.steps[0].cost.usd for trace in walked), usd_large / len(items)),
 }
@@ -294,9 +295,10 @@ for name, (cheap, strong) in pairs.items():
 # %% [markdown] id="tickets"
 # ## Tickets: other gates
 #
-# A ticket's answer carries a confidence, a category, a priority, and `needs_human`. So there are more gates. The *documented* policy
-# escalates when Nano is **unsure** (confidence below 0.7), or when the **stakes** are high (P0, P1, or a person needed). The *published*
-# policy also escalates **certain categories**.
+# A ticket's answer carries a confidence, a category, a priority, and `needs_human`. So there are more gates. A *policy* is a row of tiers with the
+# gates between them, written as data. Two come from the AWS sample that the recording is from. The *documented* policy escalates when Nano is **unsure**
+# (confidence below 0.7), or when the **stakes** are high (P0, P1, or a person needed). The *published* policy, the one behind the sample's first
+# table, also escalates **certain categories**.
 #
 # Stakes rules ask what an error would cost, not whether there is one.
 
@@ -357,9 +359,12 @@ print("always escalated by the published policy:", ", ".join(LIST))
 # | log-probability | how likely its tokens were (not on Converse) | free |
 # | agreement | `k` more draws of the same tier | `k` calls |
 # | judge | the score another model gives | a call of that model |
-#
+
+# %% [markdown] id="gates-one-read"
 # The next cell lets several speak on one ticket. (By default a gate that calls a model is not asked once a free one escalates.) The 8B goes
-# first here: a cascade may mix providers, and an OpenAI-compatible server takes a seed for each further draw.
+# first here: an OpenAI-compatible server takes a seed for each further draw.
+#
+# `saw` is what a gate read: the confidence, the share of draws that agree (0.6 is enough), or the judge's score from 1 (wrong) to 5 (right).
 
 # %% id="gates-one"
 from workshop_lib.cascade import AgreementGate, CategoryGate, ConfidenceGate, JudgeGate, Policy, StakesGate
@@ -375,12 +380,15 @@ calls_of = {"agreement": "sample", "judge": "judge"}
 print(f"the answer  {step.cost.usd:.6f} USD  {step.answer.category}, {step.answer.priority} ({HERE})")
 for check in step.checks:
     usd = sum(call.cost.usd for call in step.calls if call.purpose == calls_of.get(check.gate))
-    read = "" if check.value is None else f", read {check.value:.2g}"
-    print(f"{check.gate:10}  {usd:.6f} USD  {check.reason or 'lets it pass'}{read}")
+    saw = "" if check.value is None else f", saw {check.value:.2g}"
+    print(f"{check.gate:10}  {usd:.6f} USD  {check.reason or 'lets it pass'}{saw}")
 
 # %% [markdown] id="gates-table-read"
-# Now each gate alone, between a small tier and Sonnet, on the same tickets. `of it gate` is what the gate's own calls cost, USD per 1,000
-# tickets. `by chance` is how many a **random** choice of tickets for Sonnet gets right for the same money.
+# Now each gate alone, between a small tier (`first`) and Sonnet, on the same tickets. A number after a gate's name is its
+# threshold, or how many draws.
+#
+# `escalated` is a share, `right` a count. `by chance` is how many a **random** choice of tickets for Sonnet gets right for the same money, and
+# `beats chance` says whether the gate is clearly better than that. `gate_usd_per_1000` is the part of the bill that the gate's own calls make up.
 
 # %% id="gates-rows"
 import pandas as pd
@@ -400,8 +408,8 @@ def gate_row(name, traces, first="nano"):
     arm, own = frame(traces, labelled), sum(call.cost.usd for trace in traces for call in trace.calls) / len(traces)
     chance = verdict(history(tickets, alone[first], alone["sonnet"]), arm["escalated"], router_usd=own, cheap_first=True)
     row = {"gate": name, "first": first, "escalated": arm["escalated"].mean(), "right": arm["correct"].sum()}
-    row |= {"by chance": chance.random_accuracy * chance.n, "beats it": chance.beats}
-    return row | {"usd_per_1000": 1000 * arm["cost_usd"].mean(), "of it gate": 1000 * own, "source": HERE}
+    row |= {"by chance": chance.random_accuracy * chance.n, "beats chance": chance.beats}
+    return row | {"usd_per_1000": 1000 * arm["cost_usd"].mean(), "gate_usd_per_1000": 1000 * own, "source": HERE}
 
 # %% id="gates-calibrated"
 from workshop_lib.cascade import CalibratedGate
@@ -443,7 +451,7 @@ if len(scores) < 2:
     print("One score for everything tells no right answer from a wrong one. Its bill is real all the same.")
 
 # %% [markdown] id="gates-read"
-# `beats it`: the whole 95 % interval of the difference (by ticket family) lies above zero. Escalating more usually gets more right; that
+# *Clearly* better means: the whole 95 % interval of the difference (drawn by ticket family) lies above zero. Escalating more usually gets more right; that
 # alone is no merit. Try many gates, and one may beat chance by luck. A stakes gate guards against costly errors, so judge it by those. And
 # before you pay a judge, look at its scores.
 
@@ -505,7 +513,10 @@ print(text_table(pd.DataFrame(rows), {"rate": 2, "usd_per_1000": 3}))
 # ## Two policies on recorded tickets
 #
 # And the real models? The recording holds both models' replies to 150 tickets, with labels that people reviewed. Any policy can be walked
-# over them without a call. `joint` counts the tickets right in all three fields.
+# over them without a call.
+#
+# `right` counts the right categories; `low` and `high` are the 95 % interval of their share. `joint` counts the tickets right in all three fields:
+# category, priority and `needs_human`. `cost_usd` is the bill for all 150.
 
 # %% id="recorded-run"
 from workshop_lib.evaluation.recorded import recorded_arms
@@ -655,6 +666,9 @@ for rule, direction in Trouble().model_dump(exclude_none=True).items():
     print(f"  {rule:14}  {direction}")
 
 # %% [markdown] id="trouble-order"
+# The rules that you did not write: `later_tier` is a failure after a valid answer, `deadline` and `budget` are limits that an item may have, and
+# `all_invalid` means that every tier replied and none validly: a person looks.
+#
 # Now order some trouble. `without` stands before `ask` and fails every call to one tier. First an hour in which Nano throttles everything:
 # the policy's rule, and the other one.
 
@@ -682,7 +696,8 @@ for direction in ("stop", "escalate"):
 # always ends the walk. It is not low confidence.)
 
 # %% id="trouble-notes"
-ticket = next((trace_of for trace_of, trace in zip(tickets, nano, strict=True) if trace.answer and reasons(documented().gates, trace.answer)), tickets[0])
+unsure = (ticket for ticket, trace in zip(tickets, nano, strict=True) if trace.answer and reasons(documented().gates, trace.answer))
+ticket = next(unsure, tickets[0])  # one that the documented policy escalates
 judged_first = Policy(name="judged", tiers=("nano", "sonnet"), gates=(JudgeGate(model="super"),))
 poor = documented().model_copy(update={"trouble": Trouble(budget_usd=0.00001)})
 orders = {
@@ -767,7 +782,7 @@ for name in [arm for arm in question_arms if arm.startswith("cascade")]:
 # ## When not to cascade
 #
 # One model is simpler. The library checks eight conditions that speak for it, each against a number. Here for the recorded tickets and the
-# documented policy. The latency budget, the volume and the price of the work are made up: **change them** to yours.
+# documented policy. (*p95*: 95 of 100 tickets take at most that long.) The latency budget, the volume and the price of the work are made up: **change them** to yours.
 
 # %% id="when-not-checked"
 from workshop_lib.cascade import Limits, when_not_to_cascade
@@ -958,8 +973,7 @@ print(f"starts at {trace.steps[0].tier}, because: {trace.route.reason} ({HERE})"
 # %% [markdown] id="logprobs"
 # ### Log-probabilities, where there are some
 #
-# Converse has no field for them. A policy that wants them there is refused before any call. An OpenAI-compatible server may report them, for
-# an answer in text; if yours does not, the walk's note says so.
+# Converse has no field for them. A policy that wants them there is refused before any call.
 
 # %% id="logprobs-refused"
 from workshop_lib.cascade import LogprobGate
@@ -967,18 +981,23 @@ from workshop_lib.cascade import LogprobGate
 try:
     Policy(name="log-probability", tiers=("nano", "sonnet"), gates=(LogprobGate(below=0.8),))
 except ValueError as refused:
-    print(fill(refused.errors()[0]["msg"], 110))
+    print(fill(refused.errors()[0]["msg"].removeprefix("Value error, "), 110))
+
+# %% [markdown] id="logprobs-questions"
+# An OpenAI-compatible server may report them, for an answer in text, and the questions are answered in text. Here a tier's probability of its own
+# answer is the gate, first for one question, then for all. If your server reports none, the reason says so and every answer escalates.
+#
+# A stand-in's probability is made from its rating. So in the sandbox this gate cannot know more than the rating does; a real model's may (lab 02,
+# *Do other small models do better?*).
 
 # %% id="logprobs-asked"
-from workshop_lib.tasks.variants import in_text
-
-policy = Policy(name="log-probability", tiers=("nim-8b", "sonnet"), gates=(LogprobGate(below=0.8),))
-trace = walk(in_text(TRIAGE), tickets[busiest], policy, ask)
-for check in trace.steps[0].checks:
-    read = "" if check.value is None else f", read {check.value:.2g}"
-    print(fill(f"{check.gate}: {check.reason or 'lets it pass'}{read} ({HERE})", 110))
-for note in trace.notes:
-    print(fill(f"{note.rule}, {note.direction}: {note.detail} ({HERE})", 110))
+policy = Policy(name="log-probability", tiers=TIERS, gates=(LogprobGate(below=0.8, field="answer"),))
+probable = run_arm(QUESTIONS, items, policy, ask)
+for step in probable[far].steps[:-1]:
+    for check in step.checks:
+        print(f"{step.tier:8}  {check.reason or 'lets it pass'} ({HERE})")
+gates_of = {"log-probability 0.8": frame(probable, questions)} | {name: question_arms[name] for name in ("cascade at 4", "cascade at 5")}
+print(text_table(summary(gates_of)[["arm", "right", "low", "high", "cost_usd", "escalation_rate", "source"]]))
 
 # %% [markdown] id="claim"
 # ### A claim to recompute
@@ -1014,7 +1033,7 @@ print(f"Break-even at a tenth of the price: a pass rate above {100 * (1 - break_
 # %% [markdown] id="when-not-time"
 # ### What waiting and volume are worth
 #
-# Two of those conditions in more detail. The recording has both replies' latencies and costs.
+# Two of the eight conditions in *When not to cascade* in more detail. The recording has both replies' latencies and costs.
 
 # %% id="when-not-numbers"
 from workshop_lib.cascade import monthly

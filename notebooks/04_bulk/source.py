@@ -1,9 +1,9 @@
 # %% [markdown] id="title"
 # # Triage a pile of tickets and lose none
 #
-# You build a bulk route by hand: many tickets at once, on a service that pushes back, with every ticket and every request accounted for.
+# You build a bulk route by hand, for a service that pushes back: no ticket gets lost. Then you serve it, and plan what it needs.
 #
-# **Time:** 30 minutes alone, 32 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
+# **Time:** 40 minutes alone, 40 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
 # **Cost live:** nothing. This lab needs failures on demand, which only the sandbox offers, so it always runs there.
 #
 # In labs 01 to 03 the service never refused. In production it does now and then, and a ticket can get lost without anybody noticing. Here
@@ -16,8 +16,9 @@
 # 2. **Tell** the failures that pass by themselves from those that a retry repeats or pays for twice (Exercise 2).
 # 3. **Compute** a retry's delay with exponential backoff and full jitter (Exercise 3).
 # 4. **Write** every ticket as rows of NDJSON, also the one that failed (Exercise 4).
-# 5. **Account** for every request, and compare with the service's own count (Exercise 5, stretch).
-# 6. **Stop** in time when nobody reads on (Exercise 6, stretch).
+# 5. **Compute** what a run needs: calls a second, calls at once, tokens reserved a minute (Exercise 5).
+# 6. **Account** for every request, and compare with the service's own count (Exercise 6, stretch).
+# 7. **Stop** in time when nobody reads on (Exercise 7, stretch).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | enough is |
@@ -32,7 +33,7 @@
 # minutes: 2
 # section: Opening
 # say: Today nothing is about the models. It is about the plumbing around them, where tickets get lost and bills get doubled.
-# show: The objectives. The first four are the parts of one route, and at the end they run together.
+# show: The objectives. The first four are the parts of one route. It then runs behind a URL, and the fifth plans it.
 # ask: Who has run a batch job overnight and counted in the morning what came out?
 
 # %% id="parameters" tags=["parameters"]
@@ -107,35 +108,38 @@ print(f"{sum(row['cost'] for row in rows):.4f} USD (tokens of the sandbox, list 
 my_guess_hours = ...
 
 # %% id="walls"
-QUOTA_RPS = 20  # requests a second that each model takes; made up, yours is in your account
-latency_s = sum(row["latencyMs"] for row in rows) / 1000 / len(tickets)
-quota_minutes = VOLUME / QUOTA_RPS / 60
-print("Your guess:", "none yet" if my_guess_hours is ... else f"{my_guess_hours} hours")
-print(f"A ticket took {latency_s:.2f} s of model time on average (reported by the sandbox).\n")
+QUOTA_RPS, BURST = 20, 5  # requests a second that each model takes, and how many at one moment; made up, yours are in your account
+CPU_S = 0.0015  # what one boto3 call costs the client
 
+latency_s = sum(row["latencyMs"] for row in rows) / 1000 / len(tickets)
 plan = pd.DataFrame({"at once": [1, 4, 16, 64, 256]})
-plan["by latency"] = VOLUME * latency_s / plan["at once"] / 60
-plan["with the quota"] = plan["by latency"].clip(lower=quota_minutes)
+plan["latency"] = VOLUME * latency_s / plan["at once"] / 60
+plan["CPU"] = VOLUME * len(rows) / len(tickets) * CPU_S / 60  # a row is a call
+quota_minutes = (VOLUME - BURST) / QUOTA_RPS / 60
+plan["quota"] = quota_minutes
+plan["at least"] = plan[["latency", "CPU", "quota"]].max(axis=1)
+
+print("Your guess:", "none yet" if my_guess_hours is ... else f"{my_guess_hours} hours")
+print(f"One after the other: {plan['latency'][0] / 60:.1f} hours, at {latency_s:.2f} s a ticket (reported by the sandbox).\n")
 print(f"{VOLUME:,} tickets, in minutes:")
-print(text_table(plan, {"by latency": 1, "with the quota": 1}))
-print(f"One after the other: {plan['by latency'][0] / 60:.1f} hours.")
+print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 
 # %% [markdown] id="walls-explain"
-# This is arithmetic on the latencies that the models report, not a stopwatch: N tickets of L seconds each, C at a time, take N x L / C. (The
-# sandbox itself sleeps for a small part of that, so you need not wait.)
+# This is arithmetic, not a stopwatch. For N tickets of L seconds each, C at a time, a run takes at least the longest of three times:
 #
-# By latency alone, more at once is always faster. But an account may send only so many requests a second, its **quota**. Every ticket needs
-# a request to Nano, so no run is shorter than tickets / quota. Beyond that point, more at once only means that more requests are refused.
+# - **latency**, N x L / C: more at once is faster;
+# - **CPU**, N x CPU time / cores: about 1.5 ms a boto3 call (measured on loopback while this course was made), and all threads of one Python
+#   process share about one core;
+# - **quota**, (N - burst) / requests a second: every ticket needs a request to Nano.
 #
-# **Change it.** Put in your own volume and quota, and run the cell again.
-#
-# So concurrency needs a bound. That is the first thing to build.
+# Beyond the point where latency is no longer the longest, more at once only means that more requests are refused. So concurrency needs a
+# bound. That is the first thing to build.
 
 # %% [markdown] id="instructor-walls" tags=["instructor"]
 # minutes: 2
 # section: How long will it take
 # say: Concurrency makes you faster until you hit the quota. After that it brings refusals.
-# show: The two columns of the table, and the row from which they differ.
+# show: The last column of the table, and the row from which it no longer falls.
 # ask: Your run is too slow and gets throttled. Do you raise or lower the concurrency? (Lower. Then ask for quota.)
 # cut: Show the table only and skip the prediction.
 
@@ -151,7 +155,7 @@ print(f"One after the other: {plan['by latency'][0] / 60:.1f} hours.")
 my_guess_results = ...
 
 # %% id="faults"
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from uuid import uuid4
 
 import httpx
@@ -170,8 +174,8 @@ def ordered(**fault):
         admin.post("/sandbox/ledger/reset", params={"scope": scope}).raise_for_status()
 
 # %% [markdown] id="faults-read"
-# You need not follow this cell line by line. Inside `with ordered(...)` the sandbox produces the fault you name. In the next cell,
-# `ledger(scope)` returns what the *service* counted meanwhile. `once` is the library's gateway without retries, so one call is one request.
+# Inside `with ordered(...)` the sandbox produces the fault you name. In the next cell, `ledger(scope)` returns what the *service*
+# counted meanwhile. `once` is the library's gateway without retries, so one call is one request.
 
 # %% id="map-prepare"
 once = Gateway(lab.settings, RetryPolicy(max_retries=0))
@@ -384,7 +388,7 @@ def patient(scope, log, rng, retries=3):
 # ticket as before. `walk` is the cascade of lab 03; it catches a failed call and puts it in the trace.
 
 # %% id="naive-run"
-conditions = {"throttle_rps": QUOTA_RPS, "burst": 5, "poison": "\\x00\\x07"}
+conditions = {"throttle_rps": QUOTA_RPS, "burst": BURST, "poison": "\\x00\\x07"}
 with ordered(**conditions) as scope:
     naive = patient(scope, [], random.Random(SEED), retries=0)
     done = list(in_parallel(pile, lambda ticket: walk(TRIAGE, ticket, POLICY, naive), CONCURRENCY))
@@ -520,15 +524,221 @@ print(f"Rows that differ from those of the calm run with the library: {len(unlik
 # show: bulk_route line by line, then the two counts.
 # ask: What is the one ticket that still fails, and would a fourth retry have helped it?
 
+# %% [markdown] id="serve"
+# ## Behind a URL
+#
+# `workshop_lib.service` is a web service without a bulk route: you have just built it. `create_app(bulk_route)` mounts it at
+# `POST /api/triage/bulk`, and `running` serves it on this machine until the block ends.
+
+# %% id="serve-code"
+from workshop_lib.service import create_app, running
+
+LOOK = False  # True: keep the service up until you press Enter, and open its page
+
+
+def post_pile(route):
+    body = {"tickets": [ticket.model_dump(exclude_none=True) for ticket in tickets]}
+    with running(create_app(route, ask=lab.ask, settings=lab.settings)) as url:
+        answer = httpx.post(f"{url}/api/triage/bulk", json=body, timeout=60, trust_env=False)
+        if LOOK and route is not None:
+            input(f"Open {url}/bulk in a browser. Enter ends the service. ")
+    return answer
+
+# %% id="serve-run"
+empty, answer = post_pile(None), post_pile(bulk_route)
+print(f"without a route: HTTP {empty.status_code}. {empty.json()['error']['message']}")
+print(f"with yours:      HTTP {answer.status_code}, {answer.headers['content-type']}")
+
+served = [json.loads(text) for text in answer.text.splitlines()]
+alike = sum(row in by_library[row["ticket_id"]] for row in served)
+print(f"{len(tickets)} tickets in, {len({row['ticket_id'] for row in served})} tickets with a row, {len(served)} rows (sandbox).")
+print(f"Rows equal to those of the first run with the library: {alike}.")
+
+# %% [markdown] id="serve-read"
+# **Look at it.** Set `LOOK = True` and run both cells again. The page `/bulk` at the address that is printed lights up: press *Run all three*
+# and watch your rows arrive, beside those of one model alone.
+
+# %% [markdown] id="instructor-serve" tags=["instructor"]
+# minutes: 1
+# section: Behind a URL
+# say: The page knew nothing of you until now. It reads lines, and your generator yields lines.
+# show: The page /bulk, with LOOK set to True.
+# ask: What does the page show if your route raises in the middle? (Error rows for the tickets that had none. The service sees to that.)
+
+# %% [markdown] id="grown"
+# ## The same, grown up
+#
+# Three things are missing for a night of a million tickets:
+#
+# | what happens | your route | the library's run |
+# |---|---|---|
+# | the process is killed | begins again and pays again | a **journal** says what is finished; the same call goes on |
+# | the quota is full | each call finds out for itself | one **pacer** a model slows all of them |
+# | the bill grows | nobody looks | **guards** stop at a sum or a time |
+#
+# First the journal and the guards. `go_on` is one run over the file `out`, and `bought` notes every call.
+
+# %% id="grown-code"
+from workshop_lib.bulk.job import Guards, Job
+from workshop_lib.bulk.journal import open_journal
+from workshop_lib.bulk.sources import entries
+from workshop_lib.bulk.work import Work, threads
+
+bought = []
+
+
+def noting(model, request):
+    bought.append((model, request.tags["ticket"]))
+    return lab.ask(model, request)
+
+
+def go_on(out, stop_after=None, guards=None):
+    with closing(open_journal(out, {"input": "lab 04", "policy": POLICY.digest})) as journal:
+        job = Job(journal, threads(Work(POLICY, noting), 2), guards)
+        for number, _ in enumerate(job.run(entries(tickets)), 1):
+            if number == stop_after:
+                job.stop()
+    return job
+
+# %% [markdown] id="grown-predict"
+# **Predict first**, on paper. The run is stopped after a quarter of the tickets. The same call goes on, until a guard stops it at half of
+# the bill. Then it goes on to the end. Each time, half a row is left at the end of the file, as a crash leaves it. How many calls are made
+# twice?
+
+# %% id="grown-run"
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+bill = sum(row["cost"] for row in rows)
+stops = {"stopped": {"stop_after": LIMIT // 4}, "guarded": {"guards": Guards(max_usd=bill / 2)}, "free": {}}
+bought.clear()
+with TemporaryDirectory() as folder:
+    out = Path(folder) / "rows.ndjson"
+    for name, options in stops.items():
+        job = go_on(out, **options)
+        kept = [json.loads(text) for text in out.read_text().splitlines()]
+        out.open("a").write('{"ticket_id": "S-')
+        far = "all" if job.journal.totals.tickets == len(tickets) else "some"
+        print(f"{name:<8} ended by: {job.end}. Finished: {far} tickets.")
+
+print(f"Lost: {len(tickets) - len({row['ticket_id'] for row in kept})} tickets. Made twice: {len(bought) - len(set(bought))} calls.")
+print(f"Rows as in the first run: {'yes' if sorted(map(line, kept)) == sorted(map(line, rows)) else 'no'}.")
+print(f"Bill as in the first run: {'yes' if abs(job.journal.totals.usd - bill) < 1e-9 else 'no'} (sandbox).")
+
+# %% [markdown] id="grown-read"
+# The journal holds a short record for each finished ticket, written *after* its rows. What has no record is cut off and asked again. So half
+# a row does no harm, and a real kill costs only the tickets that were in work. A guard lets those end, so the bill may pass its sum a little.
+#
+# Now the pacer: 160 generated tickets, 16 at once, twice through your route, once with your calls and once with paced ones.
+
+# %% id="paced-code"
+from workshop_lib.bulk.paced import Paced, Pacers
+from workshop_lib.bulk.patient import Patience, Patient
+from workshop_lib.bulk.synthetic import tickets as generated
+
+
+def paced(scope):
+    providers = {"bedrock": Paced(lab.ask.provider("bedrock"), Pacers())}
+    gateway = Gateway(lab.settings, RetryPolicy(base_s=BASE_S), providers)
+    asking = Patient(gateway, Patience())
+    return lambda model, request: asking(model, tagged(request, scope))
+
+
+def by_hand(scope):
+    return ReplyCache(None, patient(scope, [], random.Random(SEED)))
+
+# %% id="paced-run"
+many = list(generated(160, SEED))
+for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
+    with ordered(throttle_rps=QUOTA_RPS, burst=QUOTA_RPS) as scope:
+        found = [json.loads(text) for text in bulk_route(many, make_ask(scope), 16)]
+        total = ledger(scope)
+    answered = {row["ticket_id"] for row in found} - {row["ticket_id"] for row in found if "error" in row}
+    often = "few" if total["throttled"] < total["calls"] / 4 else "many"
+    print(f"{name:<12} tickets lost: {len(many) - len(answered)}. Requests refused: {often} (sandbox).")
+
+# %% [markdown] id="paced-read"
+# The line between few and many is one request in four. Nobody told the pacer the quota. It sends freely until the first refusal, then 0.7
+# times as fast, a tenth less after further refusals, and two percent more for each busy second without one. What waits at the pacer was not
+# sent, so it cannot be refused.
+#
+# If you know your quota, state it instead, and most refusals never happen. Which quota do you need?
+
+# %% [markdown] id="instructor-grown" tags=["instructor"]
+# minutes: 2
+# section: The same, grown up
+# say: The route is yours, the night is long. A journal for the kill, a pacer for the quota, a guard for the bill.
+# show: The line with calls made twice, then few beside many.
+# ask: Why is the record written after the rows, and not before? (A record without rows would be a lost ticket that nobody asks again.)
+# cut: The paced run. Keep the journal.
+
+# %% [markdown] id="ex5-header"
+# ## Exercise 5 · 5 minutes · core · Will it fit?
+#
+# Tickets arrive in a stream. What does each tier need to keep up? Complete `capacity`:
+#
+# - `calls_per_s`: calls a second to this tier. The share `escalated` (0 to 1) of the tickets goes on from nano to sonnet;
+# - `at_once`: calls under way at the same time, with `tier["p95_s"]`, the latency that 95 of 100 calls stay below;
+# - `tokens_per_min`: tokens reserved a minute. When a call begins, Bedrock reserves its input *and its whole* `maxTokens`, however short the
+#   answer will be.
+#
+# A tier has `input_tokens`, `output_tokens` and `max_tokens` of a call. Hints: `lab.hint("ex5")`.
+
+# %% id="ex5" tags=["exercise"]
+def capacity(tickets_per_s, escalated, tiers):
+    needs = []
+    for name, tier in tiers.items():
+        # <solution>
+        calls_per_s = tickets_per_s if name == "nano" else tickets_per_s * escalated
+        at_once = calls_per_s * tier["p95_s"]
+        tokens_per_min = 60 * calls_per_s * (tier["input_tokens"] + tier["max_tokens"])
+        # </solution>
+        needs.append({"tier": name, "calls/s": calls_per_s, "at once": at_once, "tokens/min": tokens_per_min})
+    return needs
+
+# %% id="ex5-check"
+capacity = lab.check("ex5", capacity)
+
+# %% [markdown] id="ex5-why" tags=["solution-only"]
+# **Why not nano x (1 - escalated)?** A ticket that escalates was asked to nano first, and that call is charged and counts for the quota.
+# **Why p95 and not the mean?** With the mean, every slow stretch makes a queue. **Why not the tokens that the answers really have?** The
+# service cannot know them when a call begins. It gives back what was not used when the call ends.
+
+# %% id="ex5-use"
+from workshop_lib.evaluation.recorded import recorded, recorded_arms
+
+replies, PER_S = recorded(), 20
+escalated = recorded_arms()["cascade (documented)"]["escalated"].mean()
+tiers = {"nano": {}, "sonnet": {}}
+for name, tier in tiers.items():
+    tier["p95_s"] = replies[f"{name}_latency_ms"].quantile(0.95) / 1000
+    tier["input_tokens"] = replies[f"{name}_input_tokens"].mean()
+    tier["output_tokens"] = replies[f"{name}_output_tokens"].mean()
+    tier["max_tokens"] = request(tickets[0]).max_tokens
+
+needs = pd.DataFrame(capacity(PER_S, escalated, tiers))
+ended = [tier["input_tokens"] + catalog.model(name).burndown * tier["output_tokens"] for name, tier in tiers.items()]
+needs["counted/min"] = 60 * needs["calls/s"] * ended
+print(f"{PER_S} tickets a second, {escalated:.1%} escalated (recorded latencies, tokens and share):")
+print(text_table(needs, {"calls/s": 1, "at once": 1, "tokens/min": 0, "counted/min": 0}))
+print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {escalated:.3f}).")
+
+# %% [markdown] id="ex5-read"
+# Recorded means Bedrock, 2026-08-31, 150 tickets. `counted/min` is what stays counted when the calls have ended: input, plus output times
+# the model's *burndown*, 5 for the Claude 4 family (AWS user guide; that Sonnet 4.6 belongs to it is assumed). Plan for the larger of the two
+# columns, and round calls at once up.
+#
+# **Change it.** Put 4096 in place of `max_tokens`, or 0.767 in place of `escalated`, the share that was published for another policy. Which
+# of your quotas breaks first?
+
 # %% [markdown] id="takeaways"
 # ## What to remember
 #
-# - A run takes at least the longer of two times: tickets x latency / concurrency, and tickets / quota. Where the second one rules, more at
-#   once only brings more refusals.
-# - Retry what passes by itself and was not paid for: throttling, server errors, failed connections. At most three times, in one layer.
-# - Wait at random within a range that doubles, and never less than the server asked for.
-# - An error is one ticket's result. Every ticket leaves a row.
-# - Count tickets in against tickets out, and requests sent against the service's own count.
+# - A run takes at least the longest of three times: latency, client CPU, quota. Where the quota rules, more at once brings only refusals.
+# - Retry what passes by itself and was not paid for, at most three times, in one layer. Wait at random within a range that doubles.
+# - An error is one ticket's result. Every ticket leaves a row. Count tickets in against tickets out.
+# - A journal, a pacer and a guard make a route fit for the night: nothing lost, nothing paid twice, few refusals, a bounded bill.
+# - Calls a second are tickets a second x (1 + escalation); calls at once are the rate x the latency; a call reserves its whole `maxTokens`.
 
 # %% [markdown] id="recall"
 # ## Can you still say it?
@@ -560,7 +770,7 @@ print(f"Rows that differ from those of the calm run with the library: {len(unlik
 # %% [markdown] id="instructor-further" tags=["instructor"]
 # minutes: 0
 # section: Going further
-# say: For those who are done early, or for home. Exercise 5 first: ours and the service's count agree. If they ever differ, somebody retries
+# say: For those who are done early, or for home. Exercise 6 first: ours and the service's count agree. If they ever differ, somebody retries
 #   behind your back, mostly the SDK.
 # show: (If there is time) The four lines that agree.
 # ask: boto3 retries on its own unless you switch it off. What would that do to requests sent?
@@ -573,7 +783,6 @@ print(f"Rows that differ from those of the calm run with the library: {len(unlik
 
 # %% id="walls-numbers"
 from workshop_lib.evaluation.figures import COLOURS, figure
-from workshop_lib.evaluation.recorded import recorded_arms
 
 recorded_s = recorded_arms()["cascade (documented)"]["latency_ms"].mean() / 1000
 workers = [1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -605,11 +814,11 @@ def draw(axes):
 figure(draw, title="Two walls: latency, then quota", caption=caption, table=walls)
 
 # %% [markdown] id="walls-after"
-# Left of the crossing, more at once is faster; right of it, the quota decides. Bedrock also has a quota of tokens, and reserves a call's
-# whole `maxTokens` when it starts (AWS documentation on quotas and token burndown), which is why this course keeps that number small.
+# Left of the crossing, more at once is faster; right of it, the quota decides. The quota of tokens is a wall of its own (AWS documentation on
+# quotas and token burndown); Exercise 5 says how much of it a run takes.
 
-# %% [markdown] id="ex5-header"
-# ### Exercise 5 · 4 minutes · stretch · Every request accounted for
+# %% [markdown] id="ex6-header"
+# ### Exercise 6 · 4 minutes · stretch · Every request accounted for
 #
 # Every ticket left a row. What about the requests? `log`, from the patient run, has an entry for every call, with `attempts` and `ok` (was it
 # answered in the end?), like `{"attempts": 3, "ok": True, "usd": 0.0001}`.
@@ -617,9 +826,9 @@ figure(draw, title="Two walls: latency, then quota", caption=caption, table=wall
 # Write `account(calls)`. It returns three numbers: requests **sent**, requests **answered**, requests **refused**. The service counted
 # them as well, so your numbers can be checked.
 #
-# Hints: `lab.hint("ex5")`.
+# Hints: `lab.hint("ex6")`.
 
-# %% id="ex5" tags=["exercise"]
+# %% id="ex6" tags=["exercise"]
 def account(calls):
     # <solution>
     sent = sum(call["attempts"] for call in calls)
@@ -627,14 +836,14 @@ def account(calls):
     return sent, answered, sent - answered
     # </solution>
 
-# %% id="ex5-check"
-account = lab.check("ex5", account)
+# %% id="ex6-check"
+account = lab.check("ex6", account)
 
-# %% [markdown] id="ex5-why" tags=["solution-only"]
+# %% [markdown] id="ex6-why" tags=["solution-only"]
 # **Why not count calls?** Because quota is spent by the request, and so is money when a failed one was charged. A log that counts calls
 # says "all is well" while half of the traffic is refused. The share of refused requests is the number to watch and to alarm on.
 
-# %% id="ex5-use"
+# %% id="ex6-use"
 sent, answered, refused = account(log)
 print("ours against the ledger of the service (sandbox):")
 print(f"  requests sent      {'agree' if sent == theirs['calls'] else 'differ'}")
@@ -686,17 +895,17 @@ def asked_after_leaving(run):
 count = asked_after_leaving(in_parallel)
 print(f"The reader left after 2 of {len(tickets)} tickets. in_parallel asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
 
-# %% [markdown] id="ex6-header"
-# ### Exercise 6 · 5 minutes · stretch · Stop when nobody reads on
+# %% [markdown] id="ex7-header"
+# ### Exercise 7 · 5 minutes · stretch · Stop when nobody reads on
 #
 # Write `stoppable(items, work, concurrency)`. It does all that `in_parallel` does. In addition, when the reader calls `close()`:
 #
 # - what has not begun is never started,
 # - what is in work is waited for. It will be charged, so it belongs in the books.
 #
-# Hints: `lab.hint("ex6")`.
+# Hints: `lab.hint("ex7")`.
 
-# %% id="ex6" tags=["exercise"]
+# %% id="ex7" tags=["exercise"]
 def stoppable(items, work, concurrency):
     # <solution>
     pool = ThreadPoolExecutor(max_workers=concurrency)
@@ -709,14 +918,14 @@ def stoppable(items, work, concurrency):
         pool.shutdown(cancel_futures=True)
     # </solution>
 
-# %% id="ex6-check"
-stoppable = lab.check("ex6", stoppable)
+# %% id="ex7-check"
+stoppable = lab.check("ex7", stoppable)
 
-# %% [markdown] id="ex6-why" tags=["solution-only"]
+# %% [markdown] id="ex7-why" tags=["solution-only"]
 # **Why does the `with` block not do it?** Because leaving it means "wait for everything submitted", and everything was. **Why wait at all
 # at the end?** A call in flight cannot be taken back. The service answers and charges, so let it end and write it down.
 
-# %% id="ex6-use"
+# %% id="ex7-use"
 count = asked_after_leaving(stoppable)
 print(f"The reader left after 2 of {len(tickets)} tickets. stoppable asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
 
@@ -727,8 +936,6 @@ print(f"The reader left after 2 of {len(tickets)} tickets. stoppable asked {'all
 # a run end, and what does it depend on?
 
 # %% id="playground-run"
-from contextlib import closing
-
 budget_usd, spent = 0.01, 0.0
 asked = []
 
@@ -749,5 +956,6 @@ print(f"Asked: {'all tickets' if len(asked) == len(tickets) else 'fewer than all
 # %% [markdown] id="next"
 # ## What next
 #
-# The same route runs from a terminal: `workshop bulk`. Live, start with a low concurrency and watch the refused requests. Lab 05,
-# `05_bakeoff`, runs whole policies side by side on the test tickets and asks the question that all this was for: did the cascade pay?
+# Journal, pacer and guards run from a terminal: `workshop bulk tickets.ndjson --out rows.ndjson --max-usd 5`, and the same command again goes
+# on. `workshop serve` starts the service. Lab 05, `05_bakeoff`, runs whole policies side by side on the test tickets and asks the question
+# that all this was for: did the cascade pay?

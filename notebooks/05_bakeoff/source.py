@@ -98,24 +98,24 @@ def called(tier):
 # %% [markdown] id="win"
 # ## The result first
 #
-# Every arm, the judge and all baselines, in two calls.
+# Every arm, and beside them the *baselines*, which are arms to compare with: a random choice, and a perfect one. Two calls.
 
 # %% id="win-run"
 replies = ReplyCache(recording, lab.ask)
 bake = run_bakeoff(replies, replies, tickets, draws=DRAWS, seed=SEED, every=True, calibration=calibration)
 QUALITY = ["arm", "right", "accuracy", "low", "high", "cost_per_1000", "escalation_rate", "source"]
-print(f"{bake.tickets} tickets in every row")
+print(f"{bake.tickets} tickets in every row; cost_per_1000 is in USD")
 print(text_table(bake.summary[QUALITY]))
 
 # %% [markdown] id="win-arms"
 # - `..._only`: one model answers everything.
 # - `cascade_...`: Nano first, Sonnet where the policy says so. `cascade a>b`: the documented gate between other models. All that ran is charged.
 # - `random at ... rate`: as many tickets escalate, drawn at random. Its row is the expectation; 95 % of draws lie from `low` to `high`.
-# - `category majority`, `kNN`: learned on the calibration tickets which model to ask.
-# - `oracle`: stops at the cheapest model that is right. No gate can know that: the ceiling.
+# - `category majority`, `kNN`: learned on calibration tickets which model to ask, by Nano's category or by the text alone (so nothing escalates).
+# - `oracle`: stops at the cheapest model that is right, the ceiling. No gate knows that.
 #
-# *Right* means the label's category; `low` and `high` are the 95 % interval of the share. In the sandbox every model is a stand-in, and the rows
-# say nothing about the vendors' models; replies of the real Nano and Sonnet come further down.
+# *Right* means the label's category; `low` and `high` are the 95 % interval of the share. Sandbox rows are of stand-ins, not of the vendors'
+# models; the real Nano and Sonnet come further down.
 
 # %% id="win-figure"
 bounds = family_intervals(bake.arms, draws=DRAWS, seed=SEED)
@@ -126,7 +126,7 @@ pareto_figure(plane, HERE, title=f"What accuracy costs ({HERE})", needs_foresigh
 
 # %% [markdown] id="win-read"
 # Higher is better, further left is cheaper. The dashed staircase joins the filled arms, which no cheaper arm equals. The oracles are hollow because
-# they need foresight. The random arms are left out here, as each costs about what its cascade costs; they get their own section.
+# they need foresight. Upright lines are 95 % intervals of the accuracy, level ones of the cost. The random arms are left out here, as each costs about what its cascade costs; they get their own section.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 3
@@ -138,7 +138,7 @@ pareto_figure(plane, HERE, title=f"What accuracy costs ({HERE})", needs_foresigh
 # %% [markdown] id="cache"
 # ## Ask once, keep the replies
 #
-# Sixteen rows and a judge, and yet each model saw each ticket once. The cascades walk over the *same replies* as the single models, so arms
+# Sixteen rows and a judge (a model that grades the others, see *Going further*), and yet each model saw each ticket once. The cascades walk over the *same replies* as the single models, so arms
 # differ by policy and not by luck. `ReplyCache` keeps each reply on disk, keyed by model and by everything the model saw.
 #
 # **Predict first.** How many calls does a second run make, now that there is a recording? Replace the dots by a number.
@@ -165,7 +165,7 @@ except CacheMiss:
 # %% [markdown] id="bug"
 # ## Find the bug
 #
-# A colleague wrote a harness of her own. It raises nothing and reads well. Here it runs on your replies, with a client that gives
+# A colleague wrote a *harness* of her own: the code that runs the arms and makes the table. It raises nothing and reads well. Here it runs on your replies, with a client that gives
 # up on the slowest fifth of Nano's replies the first time it asks (they are billed all the same) and gets them the second time.
 
 # %% id="bug-client"
@@ -320,7 +320,7 @@ pairs = [
 rows = []
 for source, arms, first, second in pairs:
     row = {"source": source, "arms": arms, "right": f"{first[0]}, {second[0]} of {first[1]}"}
-    row |= {name: f"{wilson(*pair).low:.4f} to {wilson(*pair).high:.4f}" for name, pair in (("first", first), ("second", second))}
+    row |= {name: f"{wilson(*pair).low:.4f} to {wilson(*pair).high:.4f}" for name, pair in (("95 % of the first", first), ("95 % of the second", second))}
     rows.append(row | {"apart": apart(first, second)})
 print("Your guess for the first line:", "none yet" if my_guess_gap is ... else my_guess_gap)
 print(text_table(pd.DataFrame(rows)))
@@ -328,6 +328,9 @@ print(text_table(pd.DataFrame(rows)))
 # %% [markdown] id="ex2-after"
 # Apart: yes means that the difference is clear at a glance. Apart: no does **not** mean that the arms are equal. It means that these counts
 # alone do not settle it. So what can 28 and 25 of 30 say?
+#
+# The *paired p* below looks at the tickets that only one of the two got right. It is the chance that they split at least so unevenly if both were
+# equally good (Exercise 6). Below 0.05 people call a difference significant.
 
 # %% id="sure-thirty"
 low, high = newcombe(28, 30, 25, 30)
@@ -391,6 +394,7 @@ for source, cheap, strong, cascades in (
         row |= {"by chance": n * random_at(rate, priced(cheap), priced(strong))[0], "from": n * chance.low, "to": n * chance.high}
         rows.append(row)
 against_chance = pd.DataFrame(rows)
+print("by chance: expected to be right; 95 % of the random draws lie between from and to")
 print(text_table(against_chance, {"by chance": 1, "from": 1, "to": 1}))
 
 # %% id="ex3-sentence"
@@ -403,7 +407,7 @@ print(f"\nRoom for any gate between these two ({HERE}): from {nano['correct'].su
 print(f"which escalates {ceiling['escalation_rate']:.0%} of the tickets.")
 
 # %% [markdown] id="ex3-after"
-# 95 % of the draws lie between `from` and `to`. A gate that does worse than chance picks the wrong tickets: more often than a random choice it
+# A gate that does worse than chance picks the wrong tickets: more often than a random choice it
 # sends on what Nano gets right, and keeps what Nano gets wrong. Remember that the published policy's list of categories was fitted on the
 # very tickets it was praised on (lab 03).
 
@@ -421,6 +425,9 @@ print(f"which escalates {ceiling['escalation_rate']:.0%} of the tickets.")
 #
 # **Predict first.** The documented cascade saved 90.5 % of Sonnet's cost there. Which share of the accuracy gap between Nano and Sonnet did
 # it recover? 0 is as good as Nano, 1 as good as Sonnet.
+#
+# In the table after Exercise 4 `joint` counts the tickets right in all three fields, and `human_recall` is the share of the tickets needing a person
+# that some tier flagged.
 
 # %% id="gap-guess"
 my_guess_recovered = ...
@@ -461,7 +468,8 @@ for arm in ("cascade (documented)", "cascade (published)"):
 
 # %% [markdown] id="gap-why"
 # The documented cascade saved nearly all of the cost and repaired few errors. By all three fields it is *worse* than Nano alone. Why? Look at
-# Nano's errors and at how many of them the gate caught.
+# Nano's errors and at how many of them the gate caught. (`cohort`: the recording marks each scenario as routine,
+# ambiguous or high risk.)
 
 # %% id="gap-why-errors"
 kept = recorded["cascade (documented)"]
@@ -493,8 +501,8 @@ print(f"\nEscalated: {len(sent)} tickets. All three fields right: Nano {recorded
 # %% [markdown] id="parity"
 # ## As good as?
 #
-# "No significant difference, so as good as Sonnet" is a common and wrong sentence about cascades. A small sample differs from nothing. Parity
-# is a claim of its own: the loss is smaller than a **margin** that was chosen before. Yours is `MAX_LOSS`.
+# "No significant difference, so as good as Sonnet" is a common and wrong sentence about cascades. In a small sample
+# hardly any difference is significant. Parity is a claim of its own: the loss is smaller than a **margin** that was chosen before. Yours is `MAX_LOSS`.
 
 # %% [markdown] id="ex5-header"
 # ## Exercise 5 · 4 minutes · core · May you call it parity?
@@ -588,7 +596,7 @@ for one in (judged, gate):
 
 # %% [markdown] id="router-explain"
 # The test tickets are looked at **once**. Trying ten routers here and keeping the best would fit the test: the leak of lab 03 again. A router
-# that does well on tickets it learned from has shown nothing: it has seen their answers. Its interval draws whole families, so it speaks of new
+# that does well on tickets it learned from has shown nothing: it has seen their answers. The intervals above draw whole families, so they speak of new
 # families too; the range in Exercise 3 is of random draws on these tickets only.
 #
 # `category majority` and `kNN` in the first table learned from the same calibration tickets.
@@ -648,7 +656,8 @@ for source, rows in verdicts.groupby("source", sort=False):
 #
 # **Change it.** Set `MAX_LOSS` to what your team agreed on, then run everything from Exercise 5 on again.
 #
-# Your finance department does not read notebooks. One call writes the whole comparison as a page that needs no network and prints well:
+# Your finance department does not read notebooks. One call writes the whole comparison as a page that needs no network and prints well. It draws
+# its intervals anew, 2,000 times, so their last digits may differ from the tables above.
 
 # %% id="ship-report"
 page = report_html(bake, recorded, published_tables(), margin=MAX_LOSS)
@@ -774,7 +783,8 @@ print(f"recorded, cascade (documented) against Sonnet: p {by_hand:.5f} by hand, 
 # %% [markdown] id="published"
 # ### Beside the published tables
 #
-# Three tables were printed about this comparison. Put them beside the recorded replies and your own run, and give every row its source.
+# The AWS sample printed three tables about this comparison: one in its README, one in its docs, and a *locked test*, the 150 tickets that the
+# recording holds. Put them beside the recorded replies and your own run, and give every row its source.
 
 # %% id="published-rows"
 PLACES = {"README": "published, README", "bakeoff-results": "published, docs", "locked test": "published, locked test"}

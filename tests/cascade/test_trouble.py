@@ -102,7 +102,7 @@ def test_a_budget_that_is_spent_ends_the_walk(direction: Any, outcome: str, used
     assert (trace.outcome, trace.model_used, trace.cut_short, script.models) == (outcome, used, True, ["nano"])
     (note,) = trace.notes
     assert (note.rule, note.direction) == ("budget", direction)
-    assert "0.020000 USD of the item's 0.02 USD were spent" in note.detail
+    assert "0.020000 USD of the item's 0.020000 USD were spent" in note.detail
     assert "confidence 0.1 < 0.7" in note.detail
 
 

@@ -77,12 +77,12 @@ def test_png_is_opaque_and_carries_no_stamp(pictures: list[Picture]) -> None:
 def test_captions_are_computed_from_the_data(pictures: list[Picture]) -> None:
     """Without it a caption could go on saying what the figure no longer shows."""
     said = [picture.caption for picture in pictures]
-    assert said[0] == "150 answers (recorded): mean confidence 0.94, share right 0.82, so over-confident by 0.12."
+    assert said[0] == "150 answers (recorded): mean confidence 0.937, share right 0.820, so over-confident by 0.117."
     assert "nano is cheapest at 0.105 USD per 1,000 with accuracy 0.820; sonnet is most accurate at 0.940 for 8.28 USD." in said[1]
     assert "takes the escalation rate from 0.000 to 1.000 and accuracy from 0.820 to 0.940." in said[2]
 
 
-@pytest.mark.parametrize(("right", "word"), [([True] * 4, "under-confident by 0.50"), ([True, False] * 2, "neither over- nor under-confident on average")])
+@pytest.mark.parametrize(("right", "word"), [([True] * 4, "under-confident by 0.500"), ([True, False] * 2, "neither over- nor under-confident on average")])
 def test_caption_names_the_direction(right: list[bool], word: str) -> None:
     """Without it an under-confident model would be called over-confident."""
     assert word in reliability_figure(reliability([0.5] * 4, right), "t", "sandbox").caption

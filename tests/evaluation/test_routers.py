@@ -177,6 +177,14 @@ def test_a_gate_pays_the_cheap_model_everywhere() -> None:
     assert "the gate beats" in result.sentence
 
 
+def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
+    """Without it a learner reads "-0.0 points" and takes it for a loss."""
+    generator = np.random.default_rng(0)
+    sentences = [verdict(past(MIXED), generator.random(60) < 0.5, draws=20, seed=seed).sentence for seed in range(300)]
+    assert any("+0.0 " in sentence for sentence in sentences)
+    assert not any("-0.0 " in sentence for sentence in sentences)
+
+
 @pytest.mark.parametrize(("later", "usd", "message"), [([True], (1.0, 10.0), "one value for each"), (MIXED, (1.0, 1.0), "costs no more")])
 def test_what_cannot_be_compared_is_refused(later: list[bool], usd: tuple[float, float], message: str) -> None:
     """Without it a verdict could be computed from nothing."""

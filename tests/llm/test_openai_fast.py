@@ -128,7 +128,7 @@ def outcome(provider: OpenAIChat, request: Request = REQUESTS[0]) -> object:
         {"body": completion()},
         {"body": completion(usage=None)},
         {"body": completion(), "headers": {"x-workshop-source": "stand-in", "x-workshop-latency-ms": "12.5"}},
-        {"body": gzip.compress(json.dumps(completion()).encode()), "headers": {"Content-Encoding": "gzip"}},
+        {"body": gzip.compress(json.dumps(completion()).encode(), mtime=0), "headers": {"Content-Encoding": "gzip"}},
         {"body": b'{"choices": [{"message": {"content": "caf\xe9"}}]}'},
         {"body": b"<html>Please log in</html>", "headers": {"Content-Type": "text/html"}},
         {"body": b"[1]"},

@@ -37,7 +37,7 @@ class Meter:
         """Return a reached limit in words."""
         if reached == "deadline":
             return f"the item's {self._deadline_s:g} s had passed."
-        return f"{self.spent.usd:.6f} USD of the item's {self._budget_usd:g} USD were spent."
+        return f"{self.spent.usd:.6f} USD of the item's {self._budget_usd:.6f} USD were spent."
 
     def __call__(self, model: str, request: Request) -> Reply:
         """Answer one request; raise CallError of kind "deadline" or "budget" instead of calling if a limit is reached."""

@@ -85,7 +85,7 @@ def _verdict(columns: Sequence[ArrayLike], families: Sequence[str], sent: float,
     accuracy, total, beats = float(right.mean()), float(spend.sum()), bool(low > 0)
     sentence = (
         f"On {n} items and {total:.6f} USD, {name} is right on {accuracy:.1%}; a random {share:.1%} sent to the strong model for the same money gives {chance:.1%}. "
-        f"Difference {100 * difference:+.1f} points (95 % by family {100 * low:+.1f} to {100 * high:+.1f}): {name} {'beats' if beats else 'does not beat'} chance."
+        f"Difference {100 * difference:+z.1f} points (95 % by family {100 * low:+z.1f} to {100 * high:+z.1f}): {name} {'beats' if beats else 'does not beat'} chance."
     )
     return Verdict(n, sent, total, accuracy, share, chance, difference, Interval(float(low), float(high)), beats, sentence)
 

@@ -32,9 +32,9 @@ def reliability_figure(rows: Sequence[ReliabilityRow], title: str, source: str) 
         axes.set(xlim=(0, 1), ylim=(0, 1.1), xlabel="stated confidence", ylabel="share right, with 95 % interval")
 
     gap = "over-confident" if claimed > right + 0.005 else "under-confident" if claimed < right - 0.005 else "neither over- nor under-confident"
-    caption = f"{n} answers ({source}): mean confidence {claimed:.2f}, share right {right:.2f}, so {gap} by {abs(claimed - right):.2f}."
+    caption = f"{n} answers ({source}): mean confidence {claimed:.3f}, share right {right:.3f}, so {gap} by {abs(claimed - right):.3f}."
     if gap.startswith("neither"):
-        caption = f"{n} answers ({source}): mean confidence {claimed:.2f}, share right {right:.2f}, {gap} on average."
+        caption = f"{n} answers ({source}): mean confidence {claimed:.3f}, share right {right:.3f}, {gap} on average."
     columns = [
         {"bin": f"{row.low:.2f} to {row.high:.2f}", "n": row.n, "confidence": row.mean_confidence, "share_right": row.accuracy, "low": row.interval.low, "high": row.interval.high}
         for row in rows

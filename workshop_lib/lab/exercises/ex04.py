@@ -1,7 +1,8 @@
-"""Exercises of lab 04: many at once, what to retry, how long to wait, a row whatever happens, every request counted, and stopping in time."""
+"""Exercises of lab 04: many at once, what to retry, how long to wait, a row whatever happens, what a run needs, every request counted, stopping in time."""
 
 import inspect
 import json
+import math
 import random
 import threading
 import time
@@ -526,6 +527,155 @@ def _nameless_error(ticket_id: str, answered: Sequence[Row], error: Row | None) 
 
 # Exercise 5
 
+Tiers = Mapping[str, Mapping[str, float]]
+Needs = list[dict[str, Any]]
+_CALLS_S, _AT_ONCE, _TOKENS = "calls/s", "at once", "tokens/min"
+
+
+def capacity(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    """Return what each tier takes: calls a second, calls at once by its p95 latency, and tokens reserved a minute (input and maxTokens)."""
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated)
+
+
+def _capacity(
+    tickets_per_s: float,
+    tiers: Tiers,
+    share: Callable[[str], float],
+    at_once: Callable[[float, float], float] = lambda rate, p95_s: rate * p95_s,
+    tokens: Callable[[Mapping[str, float]], float] = lambda tier: 60 * (tier["input_tokens"] + tier["max_tokens"]),
+) -> Needs:
+    """Return the needs of tiers under some idea, right or wrong, of each of the three numbers."""
+    needs = []
+    for name, tier in tiers.items():
+        rate = tickets_per_s * share(name)
+        needs.append({"tier": name, _CALLS_S: rate, _AT_ONCE: at_once(rate, tier["p95_s"]), _TOKENS: rate * tokens(tier)})
+    return needs
+
+
+_PER_S, _ESCALATED = 10.0, 0.3
+_TIERS: dict[str, dict[str, float]] = {
+    "nano": {"p95_s": 0.83, "input_tokens": 1200, "output_tokens": 120, "max_tokens": 310},
+    "sonnet": {"p95_s": 5.1, "input_tokens": 1600, "output_tokens": 220, "max_tokens": 310},
+}
+
+
+def _check_capacity(answer: Any) -> str | None:
+    got = calling(answer, _PER_S, _ESCALATED, _TIERS)
+    if not isinstance(got, list) or [need.get("tier") if isinstance(need, dict) else None for need in got] != list(_TIERS):
+        return f"it returned {shown(got, 60)}; leave the loop and its last lines as they are, they make one dictionary for each tier"
+    parts = [need.get(part) for need in got for part in (_CALLS_S, _AT_ONCE, _TOKENS)]
+    blanks = sum(part is ... or part is None for part in parts)
+    if blanks == len(parts):
+        raise NotAttempted
+    if blanks:
+        return "one of calls_per_s, at_once and tokens_per_min is still `...`"
+    for need in got:
+        wrong = _need_problem(need, str(need["tier"]))
+        if wrong:
+            return f"at {_PER_S:g} tickets a second with {_ESCALATED:.0%} escalated, {wrong}"
+    return None
+
+
+def _need_problem(need: Mapping[str, Any], name: str) -> str | None:
+    tier = _TIERS[name]
+    rate, at_once, tokens = (number(need[part], f"`{part}` of {name}") for part in (_CALLS_S, _AT_ONCE, _TOKENS))
+    want = _PER_S * (1.0 if name == "nano" else _ESCALATED)
+    return _rate_problem(rate, want, name) or _at_once_problem(at_once, want, tier["p95_s"], name) or _tokens_problem(tokens, want, tier, name)
+
+
+def _rate_problem(rate: float, want: float, name: str) -> str | None:
+    if close(rate, want):
+        return None
+    stays = _PER_S * (1 - _ESCALATED)
+    mistakes = {
+        _PER_S * (1 + _ESCALATED): "is the calls of both tiers together; each tier has a quota of its own, so count them apart",
+        stays: "leaves out the tickets that escalate; nano is asked first about every ticket, and only then does one escalate",
+        60 * want: "is calls a minute; calls_per_s is a second, like tickets_per_s",
+    }
+    if name == "sonnet":
+        mistakes |= {stays: "is the tickets that stay with nano; sonnet gets the others", _PER_S: "is every ticket; sonnet gets only the tickets that escalate"}
+    said = next((says for value, says in mistakes.items() if close(rate, value)), f"is wrong: there are {want:g}")
+    return f"{rate:g} calls a second to {name} {said}"
+
+
+def _at_once_problem(at_once: float, rate: float, p95_s: float, name: str) -> str | None:
+    want = rate * p95_s
+    if close(at_once, want) or close(at_once, math.ceil(want)):
+        return None
+    case = f"{at_once:g} calls at once to {name}"
+    if close(at_once, math.floor(want)):
+        return f"{case} are rounded down, so a call has to wait; leave {want:g} as it is, or round up"
+    mistakes = (
+        (rate / p95_s, "divide the rate by the latency, so a slower tier would need fewer; what comes at a rate and stays a while is rate times while"),
+        (p95_s / rate, "divide the latency by the rate; what comes at a rate and stays a while is rate times while"),
+        (rate, "are the calls of one second; a call that takes longer than a second is still under way in the next"),
+        (_PER_S * p95_s, "count every ticket; only the calls that this tier gets can be under way there"),
+        (1000 * want, "are a thousand times too many; p95_s is in seconds already"),
+        (60 * want, "are the calls of a minute; both the rate and the latency are in seconds"),
+    )
+    return f"{case} {next((says for value, says in mistakes if close(at_once, value)), f'are wrong: {rate:g} a second of {p95_s:g} s each are {want:g} at once')}"
+
+
+def _tokens_problem(tokens: float, rate: float, tier: Mapping[str, float], name: str) -> str | None:
+    call = tier["input_tokens"] + tier["max_tokens"]
+    want = 60 * rate * call
+    if close(tokens, want):
+        return None
+    mistakes = (
+        (rate * call, "are reserved in a second; the quota is by the minute"),
+        (3600 * rate * call, "are reserved in an hour; the quota is by the minute"),
+        (60 * call, "are one call a second; this tier gets its own number of calls"),
+        (call, "are one call's; multiply by the calls of a minute"),
+        (60 * rate * (tier["input_tokens"] + tier["output_tokens"]), "count the answers as long as they turn out; when a call begins nobody knows that, so the whole of maxTokens is reserved"),
+        (60 * rate * (call + tier["output_tokens"]), "count the answer twice; it is a part of maxTokens"),
+        (60 * rate * tier["max_tokens"], "leave out the input, which is reserved as well"),
+        (60 * rate * tier["input_tokens"], "leave out maxTokens, which is reserved as well"),
+        (60 * _PER_S * call, "count every ticket; this tier gets its own number of calls"),
+    )
+    said = next((says for value, says in mistakes if close(tokens, value)), f"are wrong: {60 * rate:g} calls a minute of {call:g} tokens each are {want:g}")
+    return f"{tokens:g} tokens a minute to {name} {said}"
+
+
+def _nano_without_the_escalated(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1 - escalated if name == "nano" else escalated)
+
+
+def _both_tiers_together(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1 + escalated)
+
+
+def _every_ticket_to_both(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0)
+
+
+def _divides_by_latency(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, at_once=lambda rate, p95_s: rate / p95_s)
+
+
+def _calls_of_a_second(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, at_once=lambda rate, p95_s: rate)
+
+
+def _rounds_down(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, at_once=lambda rate, p95_s: int(rate * p95_s))
+
+
+def _expected_output(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(
+        tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, tokens=lambda tier: 60 * (tier["input_tokens"] + tier["output_tokens"])
+    )
+
+
+def _forgets_the_input(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, tokens=lambda tier: 60 * tier["max_tokens"])
+
+
+def _tokens_a_second(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, tokens=lambda tier: tier["input_tokens"] + tier["max_tokens"])
+
+
+# Exercise 6
+
 Calls = Sequence[Mapping[str, Any]]
 
 
@@ -613,7 +763,7 @@ def _all_attempts_answered(calls: Calls) -> tuple[int, int, int]:
     return requests, answered, requests - answered
 
 
-# Exercise 6
+# Exercise 7
 
 
 def stoppable(items: Iterable[Any], work: Work, concurrency: int) -> Iterator[Finished]:
@@ -807,6 +957,32 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Exercise(
         id="ex5",
+        title="Will it fit?",
+        minutes=5,
+        level="core",
+        objective="Compute what each tier needs for a stream of tickets: calls a second, calls at once, tokens reserved a minute.",
+        hints=(
+            "Who is asked about what? Nano comes first, for every ticket. Sonnet is asked about those that nano's answer lets go on.",
+            "Two guests a minute enter a cafe, and each stays 30 minutes. How many sit there at a time? Calls are the guests, p95_s is their stay.",
+            "When a call begins, the service knows its input and how long the answer may become, and nothing else. It reserves both.",
+            "Rates here are a second, a quota of tokens is a minute. Multiply one call's tokens by the calls of a minute.",
+        ),
+        reference=capacity,
+        check=_check_capacity,
+        wrong=(
+            Wrong("nano without the tickets that escalate", _nano_without_the_escalated, "nano is asked first about every ticket"),
+            Wrong("both tiers together, for each", _both_tiers_together, "count them apart"),
+            Wrong("every ticket to both tiers", _every_ticket_to_both, "only the tickets that escalate"),
+            Wrong("divides the rate by the latency", _divides_by_latency, "rate times while"),
+            Wrong("the calls of one second", _calls_of_a_second, "still under way in the next"),
+            Wrong("rounds calls at once down", _rounds_down, "rounded down"),
+            Wrong("the tokens that answers turn out to have", _expected_output, "whole of maxTokens is reserved"),
+            Wrong("forgets the input", _forgets_the_input, "leave out the input"),
+            Wrong("tokens a second", _tokens_a_second, "by the minute"),
+        ),
+    ),
+    Exercise(
+        id="ex6",
         title="Every request accounted for",
         minutes=4,
         level="stretch",
@@ -827,7 +1003,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
-        id="ex6",
+        id="ex7",
         title="Stop when nobody reads on",
         minutes=5,
         level="stretch",

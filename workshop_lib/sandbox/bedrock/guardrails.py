@@ -165,15 +165,23 @@ def _entities(kinds: Sequence[Pii], texts: Sequence[str]) -> tuple[tuple[str, ..
     """Return the texts with personal data masked, and the entities, once each; a kind that was not found is there with an empty match."""
     entities: dict[tuple[str, str], dict[str, Any]] = {}
     masked = list(texts)
+    while _mask(kinds, masked, entities):
+        pass  # a number that stood against a masked one is seen only now
     for kind in kinds:
-        for position, text in enumerate(masked):
-            matches = [found.group() for found in kind.pattern.finditer(text) if _is(kind, found.group())]
-            for match in matches:
-                entities[kind.type, match] = {"match": match, "type": kind.type, "action": kind.action, "detected": True}
-                masked[position] = masked[position].replace(match, f"{{{kind.type}}}")
         if not any(entity["type"] == kind.type for entity in entities.values()):
             entities[kind.type, ""] = {"match": "", "type": kind.type, "action": "NONE", "detected": False}
     return tuple(masked), list(entities.values())
+
+
+def _mask(kinds: Sequence[Pii], masked: list[str], entities: dict[tuple[str, str], dict[str, Any]]) -> bool:
+    """Mask what is found in one pass and note it; return whether anything was."""
+    before = list(masked)
+    for kind in kinds:
+        for position, text in enumerate(masked):
+            for match in [found.group() for found in kind.pattern.finditer(text) if _is(kind, found.group())]:
+                entities[kind.type, match] = {"match": match, "type": kind.type, "action": kind.action, "detected": True}
+                masked[position] = masked[position].replace(match, f"{{{kind.type}}}")
+    return masked != before
 
 
 def _is(kind: Pii, match: str) -> bool:
