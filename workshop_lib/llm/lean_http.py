@@ -151,7 +151,7 @@ class _Response(http.client.HTTPResponse):
         """Read the status line and the headers; the framing of the body is then the standard library's to read."""
         self.status = 100
         while self.status == 100:
-            _, self.status, self.reason = self._read_status()
+            version, self.status, self.reason = self._read_status()
             self.fields = self._read_fields()
         self.chunked = self.fields.get("transfer-encoding", "").lower() == "chunked"
         self.chunk_left = None
@@ -159,7 +159,8 @@ class _Response(http.client.HTTPResponse):
         self.length = int(length) if length.isascii() and length.isdigit() and not self.chunked else None
         if self.status in (204, 304):
             self.length = 0
-        self.will_close = "close" in self.fields.get("connection", "").lower() or (self.length is None and not self.chunked)
+        kept = self.fields.get("connection", "keep-alive" if version == "HTTP/1.1" else "close").lower() != "close"
+        self.will_close = not kept or (self.length is None and not self.chunked)
 
     def _read_fields(self) -> dict[str, str]:
         fields: dict[str, str] = {}
