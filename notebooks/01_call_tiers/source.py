@@ -31,10 +31,12 @@
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 3
+# half: 2
 # section: Opening
 # say: Nobody needs an account today. The clients are the real ones, the models are stand-ins, and every number says where it came from.
 # show: The first cell's cost line, then the line that open_lab prints.
 # ask: Who has seen a model's bill before reading the code that caused it?
+# cut: Leave out the question; run both cells while you speak.
 
 # %% id="parameters" tags=["parameters"]
 SEED: int = 0  # the sandbox's seed; the same seed gives the same answers
@@ -161,6 +163,7 @@ for key in ("sonnet", "nim-8b", "nim-253b"):
 
 # %% [markdown] id="instructor-prices" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: The price of each direction
 # say: Two prices a model, one for each direction, and output is the expensive one. Prices are data with a source and a day, never constants in the code.
 # show: The column out/in, then the three lines with their sources.
@@ -241,10 +244,12 @@ print(json.dumps({name: part for name, part in responses["nano"].items() if name
 
 # %% [markdown] id="instructor-converse" tags=["instructor"]
 # minutes: 3
+# half: 2
 # section: One ticket, two tiers on Bedrock
 # say: The answer sits in a list of blocks. Today the list has one block. Nothing promises that it always will.
 # show: toolChoice in the request, then content and toolUse in the response, then usage and stopReason.
 # ask: You force the tool. What can still come back? Collect guesses, then run the next cells.
+# cut: Show toolChoice and the toolUse block only.
 
 # %% [markdown] id="predict-text"
 # ## A forced tool is not always called
@@ -424,6 +429,7 @@ print(f"The borrowed count makes the bill {1 - mean(borrowed) / mean(own):.0%} t
 
 # %% [markdown] id="instructor-tokens" tags=["instructor"]
 # minutes: 2
+# told: ex3
 # section: Same prompt, different token count
 # say: A token is not a unit like a gram. Each family of models has its own. Compare dollars, never tokens.
 # show: The recorded ratio first, then the sandbox's, and say why only one of the two is evidence.
@@ -477,10 +483,13 @@ for source in bills["tokens from"].unique():
 
 # %% [markdown] id="instructor-month" tags=["instructor"]
 # minutes: 2
+# half: 1
+# told: ex4
 # section: What a month costs
 # say: A ticket costs many times as much on Sonnet as on Nano. A cascade can save only because of that difference.
 # show: The table, first the recorded rows, then the two lines below it.
 # ask: Name your own volume. Change calls_per_day and read out your bill.
+# cut: Read out the two lines below the table.
 
 # %% [markdown] id="takeaways"
 # ## What to remember
@@ -508,9 +517,11 @@ for source in bills["tokens from"].unique():
 
 # %% [markdown] id="instructor-close" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: Close
 # say: You can now price any call. Next: can you believe what the cheap tier says about itself?
 # ask: The three recall questions, books closed.
+# cut: One recall question, the second.
 
 # %% [markdown] id="further"
 # ## Going further

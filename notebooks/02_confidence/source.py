@@ -223,6 +223,8 @@ print(f"Of the answers rated {top['confidence']:.0f}: {share(int(top['right']), 
 
 # %% [markdown] id="instructor-reliability" tags=["instructor"]
 # minutes: 2
+# half: 1
+# told: ex3
 # section: Is a 5 worth more than a 3?
 # say: Read one row aloud as a bet. "It said this, and it won that often."
 # show: The table. After Exercise 2, the same numbers as a figure.
@@ -390,6 +392,7 @@ print(f"ECE of {len(tickets)} tickets: {error_of(everything):.3f} stated, {error
 
 # %% [markdown] id="instructor-calibrate" tags=["instructor"]
 # minutes: 1
+# told: ex4
 # section: Mend what it says
 # say: The second number is perfect, and it is worthless. Who sees why?
 # ask: (To unlock Exercise 4) A teacher hands out the exam with the answers, then praises the marks. What would you change?
@@ -539,11 +542,13 @@ for seen, unseen in (halves(nano), halves(nano)[::-1]):
 
 # %% [markdown] id="instructor-real" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: What the real models said
 # say: Everybody writes down a guess before the next cell runs. Then read out the line about 0.7 and wait.
 # show: The six values, then the last column but one of the comparison, auroc.
 # ask: Your dashboard says "mean confidence 0.94". What do you know now? (Only how the model talks.)
 # ask: (To unlock Exercise 5) I escalate all 150 tickets. How many errors do I catch, and why is that not clever?
+# cut: Skip the six values; read out the line about 0.7.
 
 # %% [markdown] id="ex5-header"
 # ## Exercise 5 · 3 minutes · core · What a threshold catches
@@ -752,6 +757,8 @@ print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kep
 
 # %% [markdown] id="instructor-promise" tags=["instructor"]
 # minutes: 2
+# half: 1
+# told: ex6
 # section: A promise about what you keep
 # say: A promise has two numbers, how wrong and how sure. A vendor who gives you one has not promised anything.
 # ask: (To unlock Exercise 6) A coin shows heads five times. Are you sure that it has no tails? After how many throws would you be?

@@ -193,6 +193,7 @@ cascade = lab.check("ex2", cascade)
 
 # %% [markdown] id="instructor-walk" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: Walking the tiers
 # say: Two mistakes are worth waiting for. Some return None when nobody is sure. Some charge the winner only, and their cascade looks better than it is.
 # ask: (To unlock Exercise 2) Read me your loop as a shopping trip. When do you pay, before or after you decide whether you like it?
@@ -287,6 +288,7 @@ for name, (cheap, strong) in pairs.items():
 
 # %% [markdown] id="instructor-economics" tags=["instructor"]
 # minutes: 2
+# told: ex3
 # section: When does it pay?
 # say: Most people guess a break-even near one half. It is far higher, because the first tier is so cheap.
 # ask: (To unlock Exercise 3) Which part of the price does an item pay that is not escalated? And one that is?
@@ -457,6 +459,8 @@ if len(scores) < 2:
 
 # %% [markdown] id="instructor-gates" tags=["instructor"]
 # minutes: 3
+# half: 2
+# told: ex5
 # section: What a gate may look at
 # say: Every gate here is a line of data. Read two columns only, right and by chance. That is the test of every gate but stakes.
 # ask: (To unlock Exercise 4) A P0, confidence 0.99. Does it go on? And why does the confidence not matter?
@@ -579,6 +583,7 @@ for name in ("published", "documented"):
 
 # %% [markdown] id="instructor-leak" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: A list that leaks
 # say: Nobody cheated. They looked at their errors, fixed what they saw, and measured again on the same tickets. We all do that.
 # show: The lines of the recovered gap, the first against the second.
@@ -616,6 +621,7 @@ for name, later in chosen_by.items():
 
 # %% [markdown] id="instructor-router" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: A router before the first call
 # say: Everybody who shows you a router shows you its accuracy. Ask for the random choice at the same spend.
 # show: The verdict sentences, and in them the interval.
@@ -713,6 +719,8 @@ for name, (policy, asking) in orders.items():
 
 # %% [markdown] id="instructor-trouble" tags=["instructor"]
 # minutes: 2
+# half: 1
+# told: ex6
 # section: Rules for trouble
 # say: A blocked input is no reason to try a stronger model. That is why a guardrail is not among the choices.
 # ask: (To unlock Exercise 6) It is noon, Nano throttles, and your code falls back to Sonnet. What does the invoice say? And whose quota goes next?

@@ -31,10 +31,12 @@
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: Opening
 # say: Today nothing is about the models. It is about the plumbing around them, where tickets get lost and bills get doubled.
 # show: The objectives. The first four are the parts of one route. It then runs behind a URL, and the fifth plans it.
 # ask: Who has run a batch job overnight and counted in the morning what came out?
+# cut: Skip the question.
 
 # %% id="parameters" tags=["parameters"]
 SEED: int = 0  # the sandbox's seed, and that of the jitter; the same seed gives the same answers
@@ -137,6 +139,7 @@ print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 
 # %% [markdown] id="instructor-walls" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: How long will it take
 # say: Concurrency makes you faster until you hit the quota. After that it brings refusals.
 # show: The last column of the table, and the row from which it no longer falls.
@@ -290,6 +293,7 @@ with ordered(throttle_rps=0.01, burst=1) as scope:
 
 # %% [markdown] id="instructor-retry" tags=["instructor"]
 # minutes: 1
+# told: ex2
 # section: The service pushes back
 # say: Ask two questions of every failure. Can the same request succeed later? Has it been paid for already?
 # show: The raw refusal with its header, then the column charged in the table of kinds.
@@ -666,6 +670,8 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
 
 # %% [markdown] id="instructor-grown" tags=["instructor"]
 # minutes: 2
+# half: 1
+# told: ex5
 # section: The same, grown up
 # say: The route is yours, the night is long. A journal for the kill, a pacer for the quota, a guard for the bill.
 # show: The line with calls made twice, then few beside many.
@@ -757,9 +763,11 @@ print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {esca
 
 # %% [markdown] id="instructor-close" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: Close
 # say: Nothing lost and nothing paid twice. Now the runs are worth measuring, which is lab 05.
 # ask: The three recall questions, books closed.
+# cut: One recall question, the first.
 
 # %% [markdown] id="further"
 # ## Going further

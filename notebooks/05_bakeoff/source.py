@@ -31,10 +31,12 @@
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: Opening
 # say: Today we find out whether it paid. We write down what would convince us before we see a number.
 # show: The parameter MAX_LOSS, with its comment.
 # ask: How much accuracy would you give up to save most of the bill? Agree on one value for the room, write it on the board, and leave it there.
+# cut: Name the margin yourself, write it on the board, and leave it there.
 
 # %% id="parameters" tags=["parameters"]
 SEED: int = 0  # the sandbox's seed; the same seed gives the same answers
@@ -130,10 +132,12 @@ pareto_figure(plane, HERE, title=f"What accuracy costs ({HERE})", needs_foresigh
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 3
+# half: 2
 # section: The result first
 # say: One line an arm. Read the source first, then how many tickets, then the interval, and only then the accuracy.
 # show: The hollow marks in the figure. Then the oracles: the ceiling for every gate.
 # ask: Would you ship one of these today? Take a show of hands and write the numbers down for the end.
+# cut: Show the figure only; take the show of hands.
 
 # %% [markdown] id="cache"
 # ## Ask once, keep the replies
@@ -413,10 +417,13 @@ print(f"which escalates {ceiling['escalation_rate']:.0%} of the tickets.")
 
 # %% [markdown] id="instructor-chance" tags=["instructor"]
 # minutes: 2
+# half: 1
+# told: ex3
 # section: What chance would get
 # say: The question is never "is the cascade better than Nano?". It is "is the gate better than a coin?".
 # show: The two recorded rows. Those are real models and real labels.
 # ask: If a coin does as well as your gate, which one would you rather maintain?
+# cut: Show the two recorded rows and no others.
 
 # %% [markdown] id="gap"
 # ## How much of the gap comes back
@@ -492,6 +499,8 @@ print(f"\nEscalated: {len(sent)} tickets. All three fields right: Nano {recorded
 
 # %% [markdown] id="instructor-gap" tags=["instructor"]
 # minutes: 3
+# half: 2
+# told: ex4
 # section: How much of the gap comes back
 # say: This is the recorded result, and it is not what the architecture slide promised. We show it because it is true.
 # show: The families table. Two scenarios hold nearly all the errors.
@@ -603,6 +612,7 @@ for one in (judged, gate):
 
 # %% [markdown] id="instructor-router" tags=["instructor"]
 # minutes: 2
+# half: 1
 # section: A router that learned
 # say: Equal spend is the fair opponent. A router that sends half of the tickets to the dear model is mostly the more accurate one beside one that sends a tenth, whatever it learned.
 # show: The verdict sentence, and the number of calibration tickets it learned from.

@@ -109,9 +109,11 @@ def test_run_sheet_holds_clock_notes_and_wrong_answers(make_course: MakeCourse) 
     """Without this the run sheet could disagree with the notebook it is for."""
     text = runsheet.render(_lab(make_course()))
     assert "source.py" in text.splitlines()[0]
-    assert "| 0:00 | The idea | 4 |" in text
-    assert "| 0:04 | Exercise 1 · core · Double it | 5 |" in text
-    assert "| 0:09 | End | |" in text
+    assert "| 0:00 | 0:00 | The idea | 4 | 4 |" in text
+    assert "| 0:04 | 0:04 | Exercise 1 · core · Double it | 5 | 5 |" in text
+    assert "| 0:09 | 0:09 | End | | |" in text
+    assert "- **Half day**: 9 minutes in a room. Every core exercise is done." in text
+    assert "- **Alone**: 7 minutes, as the lab says." in text
     assert "- **Say**: Doubling is adding a number to itself, nothing more." in text
     assert "| squares | not yet, because double(3) should be 6, not 9. |" in text
     assert "- The idea: Skip the question." in text

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.course import derive, links, runsheet, sanitise, source
+from tools.course import agenda, derive, links, sanitise, sheet, source
 from tools.course.model import TAGS, VERSIONS, Cell, Course, Lab
 from workshop_lib import catalog
 
@@ -19,6 +19,8 @@ MARKDOWN_WORDS = 120
 MINUTES_APART = 2
 WORDS_A_MINUTE = 230
 SECONDS_A_CODE_CELL = 10
+LATE = 10
+LONG_LAB = 20
 GOING_FURTHER = "Going further"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -39,7 +41,8 @@ def lint(course: Course | None = None) -> list[str]:
     """Check every lab's source and stored notebooks, and the links of all documents; return the problems."""
     course = course or Course()
     problems: list[str] = []
-    for lab in source.labs(course, []):
+    labs = source.labs(course, [])
+    for lab in labs:
         problems += lint_source(lab)
         for version in VERSIONS:
             path = lab.folder / f"{version}.ipynb"
@@ -47,6 +50,7 @@ def lint(course: Course | None = None) -> list[str]:
                 problems += lint_outputs(lab, version, nbformat.read(path, as_version=4), course.root)
             else:
                 problems.append(f"{lab.name} · {version}.ipynb is missing; run `workshop build {lab.number}`")
+    problems += agenda.problems(course, labs)
     for document in links.documents(course.root):
         name = document.relative_to(course.root)
         problems += [f"{name}: {message}" for message in links.broken(document.read_text(encoding="utf-8"), document.parent)]
@@ -120,7 +124,7 @@ def _first_cell(lab: Lab) -> Iterator[str]:
 
 
 def _top_headings(cell: Cell) -> list[str]:
-    return re.findall(r"^# +\S.*$", runsheet.without_fences(cell.text), re.MULTILINE)
+    return re.findall(r"^# +\S.*$", sheet.without_fences(cell.text), re.MULTILINE)
 
 
 def _lengths(lab: Lab) -> Iterator[str]:
@@ -148,7 +152,7 @@ def _forbidden(lab: Lab) -> Iterator[str]:
 
 def _vocabulary(lab: Lab) -> Iterator[str]:
     for cell in lab.cells:
-        for heading in runsheet.headings(cell.text) if cell.kind == "markdown" else []:
+        for heading in sheet.headings(cell.text) if cell.kind == "markdown" else []:
             if found := _VOCABULARY.search(heading):
                 yield lab.at(cell, f"the heading says {found.group()!r}; the words are Exercise, Hint, Check, Solution")
 
@@ -183,17 +187,36 @@ def _links(lab: Lab) -> Iterator[str]:
 def _instructor(lab: Lab) -> Iterator[str]:
     for cell in lab.cells:
         if "instructor" in cell.tags and cell.kind == "markdown":
-            notes, loose = runsheet.notes_of(cell)
+            notes, loose = sheet.notes_of(cell)
             if not notes or notes[0][0] != "minutes" or not notes[0][1].isdigit():
                 yield lab.at(cell, "an instructor cell begins with a line like `minutes: 4`")
+            yield from (lab.at(cell, message) for message in _half_day(lab, cell, dict(notes)))
             if loose:
-                yield lab.at(cell, f"{loose[0][:40]!r} stands under no key; the keys are {', '.join(runsheet.KEYS)}")
+                yield lab.at(cell, f"{loose[0][:40]!r} stands under no key; the keys are {', '.join(sheet.KEYS)}")
+
+
+def _half_day(lab: Lab, cell: Cell, notes: dict[str, str]) -> Iterator[str]:
+    """Yield what is wrong with an instructor cell's lines for the half day."""
+    half, minutes = notes.get("half"), notes.get("minutes", "")
+    if half is not None and not (half.isdigit() and minutes.isdigit() and int(half) < int(minutes)):
+        yield f"`half: {half}` is no number of minutes below `minutes: {minutes}`; leave it out where the half day is no shorter"
+    elif half is not None and "cut" not in notes:
+        yield "the half day is shorter here, so a line `cut: ...` must say what is left out"
+    core = {exercise.id for exercise in lab.exercises if exercise.level == "core"}
+    yield from (f"`told: {name}` names no core exercise of this lab" for name in sheet.told_in(cell) if name not in core)
+
+
+def _late(lab: Lab) -> Iterator[str]:
+    """Yield a problem if the half-day route of a lab saves less than an instructor may be late."""
+    made = sheet.sheet(lab)
+    if made.total >= LONG_LAB and made.total - made.half < LATE:
+        yield f"{lab.name} · source.py: the half-day route saves {made.total - made.half} minutes; the run sheet must know where to cut {LATE}"
 
 
 def _minutes(lab: Lab) -> Iterator[str]:
     if not lab.cells:
         return
-    first, made = lab.cells[0], runsheet.sheet(lab)
+    first, made = lab.cells[0], sheet.sheet(lab)
     alone, room = _ALONE.search(first.text), _ROOM.search(first.text)
     if alone is None or room is None:
         yield lab.at(first, 'the first cell must state both times, as "25 minutes alone, 40 minutes in a room"')
@@ -269,8 +292,8 @@ def _headers(lab: Lab) -> Iterator[str]:
     for cell in lab.cells:
         if cell.kind != "markdown" or "instructor" in cell.tags:
             continue
-        found = list(runsheet.HEADER.finditer(cell.text))
-        if not found and any(re.match(r"Exercise \d", heading) for heading in runsheet.headings(cell.text)):
+        found = list(sheet.HEADER.finditer(cell.text))
+        if not found and any(re.match(r"Exercise \d", heading) for heading in sheet.headings(cell.text)):
             yield lab.at(cell, 'an exercise heading reads "## Exercise 2 · 6 minutes · core", optionally with " · " and the title')
         for header in found:
             exercise = exercises.get(f"ex{header['number']}")
@@ -286,5 +309,5 @@ def _headers(lab: Lab) -> Iterator[str]:
     )
 
 
-_ANY_SOURCE: tuple[Rule, ...] = (_ids, _tags, _first_cell, _lengths, _forbidden, _vocabulary, _model_ids, _secrets, _links, _instructor, _minutes, _headers)
+_ANY_SOURCE: tuple[Rule, ...] = (_ids, _tags, _first_cell, _lengths, _forbidden, _vocabulary, _model_ids, _secrets, _links, _instructor, _late, _minutes, _headers)
 _READABLE_SOURCE: tuple[Rule, ...] = (_parameters, _exercises)
