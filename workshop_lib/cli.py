@@ -200,10 +200,20 @@ def serve(
 def build(
     labs: Annotated[list[str] | None, typer.Argument(help="Lab folders or numbers; default: all.")] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; say what would change.")] = False,
+    slides: Annotated[bool, typer.Option("--slides", help="Instead: a deck a lab from the stored notebooks, into out/slides/.")] = False,
+    handout: Annotated[bool, typer.Option("--handout", help="Instead: the exercises without solutions, to print, as out/handout.html.")] = False,
 ) -> None:
-    """Build the notebooks and run sheets from their source.py."""
+    """Build the notebooks and run sheets from their source.py, or the slides and the handout from the built notebooks."""
     from tools import course
+    from workshop_lib.paths import OUT
 
+    if check and (slides or handout):
+        raise typer.BadParameter("compares the notebooks; slides and handout are not stored, so leave one of the two out", param_hint="--check")
+    if slides or handout:
+        made = [*(course.slides(labs or [], OUT / "slides") if slides else ()), *([course.handout(labs or [], OUT)] if handout else ())]
+        for path in made:
+            typer.echo(path)
+        return
     _report(course.build(labs or [], check=check))
 
 

@@ -3,5 +3,6 @@
 from tools.course.builder import build
 from tools.course.lint import lint
 from tools.course.model import Course
+from tools.course.publish import handout, slides
 
-__all__ = ["Course", "build", "lint"]
+__all__ = ["Course", "build", "handout", "lint", "slides"]

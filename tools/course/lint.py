@@ -21,7 +21,6 @@ WORDS_A_MINUTE = 230
 SECONDS_A_CODE_CELL = 10
 LATE = 10
 LONG_LAB = 20
-GOING_FURTHER = "Going further"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EXERCISE_CELL = re.compile(r"(ex\d+)(?:-.+)?")
@@ -225,7 +224,7 @@ def _minutes(lab: Lab) -> Iterator[str]:
         yield lab.at(first, f"says {room[1]} minutes in a room, but the run sheet adds up to {made.total} ({made.talk} talk, {made.core} core exercises)")
     estimate = round(made.core + _reading_minutes(lab))
     if int(alone[1]) + MINUTES_APART < estimate:
-        yield lab.at(first, f"says {alone[1]} minutes alone, but reading and the core exercises take about {estimate}; shorten it, or move something to a last section called {GOING_FURTHER!r}")
+        yield lab.at(first, f"says {alone[1]} minutes alone, but reading and the core exercises take about {estimate}; shorten it, or move something to a last section called {sheet.GOING_FURTHER!r}")
 
 
 def _reading_minutes(lab: Lab) -> float:
@@ -233,7 +232,7 @@ def _reading_minutes(lab: Lab) -> float:
     minutes, counted = 0.0, True
     for cell in lab.cells:
         if cell.kind == "markdown" and cell.text.startswith("## "):
-            counted = cell.text.splitlines()[0] != f"## {GOING_FURTHER}"
+            counted = cell.text.splitlines()[0] != f"## {sheet.GOING_FURTHER}"
         if counted and not cell.tags & {"instructor", "solution-only"}:
             minutes += SECONDS_A_CODE_CELL / 60 if cell.kind == "code" else len(_words(cell.text)) / WORDS_A_MINUTE
     return minutes

@@ -32,7 +32,7 @@ def render(lab: Lab) -> str:
     ]
     for full, half, row in _clocked(made):
         lines += [f"## {full} {_title(row)}", "", *_opening(made, row, half)]
-        lines += _section_lines(row) if isinstance(row, Section) else _exercise_lines(row)
+        lines += section_lines(row) if isinstance(row, Section) else exercise_lines(row)
         lines.append("")
     lines += _cuts(made)
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -92,11 +92,13 @@ def _opening(made: Sheet, row: Section | Exercise, half_clock: str) -> list[str]
     return [f"{_spoken(made.minutes(row))}. In the half day from {half_clock}, {instead}{_spoken(made.half_minutes(row))}.", ""]
 
 
-def _section_lines(row: Section) -> list[str]:
+def section_lines(row: Section) -> list[str]:
+    """Return what to say, show, ask and cut, as a Markdown list."""
     return [f"- **{key.capitalize()}**: {text}" for key, text in row.notes]
 
 
-def _exercise_lines(row: Exercise) -> list[str]:
+def exercise_lines(row: Exercise) -> list[str]:
+    """Return an exercise's objective, the wrong answers to expect with what the check says, and the hints."""
     return [
         row.objective,
         "",

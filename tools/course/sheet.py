@@ -13,6 +13,9 @@ KEYS = ("minutes", "half", "told", "section", "say", "show", "ask", "cut")
 `told: ex3` names core exercises that are solved on the projector instead of by the learners.
 """
 
+GOING_FURTHER = "Going further"
+"""The heading from which on nothing is counted in a lab's minutes."""
+
 TOLD_MINUTES = 1
 """Minutes in the half-day clock for an exercise that the instructor solves on the projector."""
 
@@ -115,7 +118,7 @@ def sheet(lab: Lab) -> Sheet:
     rows: list[Section | Exercise] = []
     for position, cell in enumerate(lab.cells):
         if "instructor" in cell.tags:
-            rows.append(_section(lab, position))
+            rows.append(section_of(lab, position))
         elif cell.kind == "markdown" and (header := HEADER.search(cell.text)):
             exercise = exercises.get(f"ex{header['number']}")
             if exercise is not None:
@@ -128,7 +131,8 @@ def told_in(cell: Cell) -> list[str]:
     return [named for key, text in notes_of(cell)[0] if key == "told" for named in re.split(r"[,\s]+", text) if named]
 
 
-def _section(lab: Lab, position: int) -> Section:
+def section_of(lab: Lab, position: int) -> Section:
+    """Return the run sheet's section that the instructor cell at a position describes."""
     notes, _ = notes_of(lab.cells[position])
     said = dict(notes)
     minutes, half = said.get("minutes", ""), said.get("half", "")
