@@ -1,4 +1,4 @@
-"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, serve, build, lint, data`."""
+"""The command line: `workshop doctor, sandbox, run, lab, progress, triage, bulk, bakeoff, serve, build, lint, data`."""
 
 import sys
 from pathlib import Path
@@ -102,6 +102,27 @@ def lab(context: typer.Context) -> None:
 
 
 @app.command()
+def progress(
+    lab: Annotated[str | None, typer.Argument(help="A lab's number or folder; default: all.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget that lab, or everything; a copy is kept.")] = False,
+) -> None:
+    """Say how far you are, and what comes next. Progress is kept in .workshop/ on this machine and goes nowhere."""
+    from workshop_lib.lab import progress as lab_progress
+    from workshop_lib.lab import progress_file
+
+    path = progress_file.default()
+    name = lab_progress.named(lab) if lab is not None else None
+    if reset:
+        kept = progress_file.forget(path, name)
+        what = "Progress" if name is None else f"Progress in lab {name}"
+        typer.echo("There is no progress to forget." if kept is None else f"{what} is forgotten. As it was, it is in .workshop/{kept.name}.")
+        return
+    book = progress_file.read(path, typer.echo)
+    for line in lab_progress.overview(book) if name is None else lab_progress.of_lab(book, name):
+        typer.echo(line)
+
+
+@app.command()
 def triage(
     text: Annotated[str, typer.Argument(help="What the customer wrote.")],
     subject: str = "",
@@ -201,10 +222,14 @@ def build(
     labs: Annotated[list[str] | None, typer.Argument(help="Lab folders or numbers; default: all.")] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; say what would change.")] = False,
 ) -> None:
-    """Build the notebooks and run sheets from their source.py."""
+    """Build the notebooks, run sheets and start page from the labs' source.py."""
     from tools import course
+    from workshop_lib.lab import start
 
-    _report(course.build(labs or [], check=check))
+    found = course.build(labs or [], check=check)
+    if not check:
+        start.write()
+    _report([*found, *start.problems()])
 
 
 @app.command()

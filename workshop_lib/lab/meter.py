@@ -17,6 +17,7 @@ _APP = "AWS_SDK_UA_APP_ID"
 _HEADERS = "OPENAI_CUSTOM_HEADERS"
 _OURS = re.compile(r"lab\d*-[0-9a-f]{12}")
 _ANSWER_S = 5.0
+_LEAST_USD = 0.0001
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Reading:
             return "This lab so far: no calls."
         calls = "1 call" if self.calls == 1 else f"{self.calls:,} calls"
         return (
-            f"This lab so far: {calls}. Live it would have cost about {usd(self.usd)} and taken {duration(self.latency_ms)}, one call after the other "
+            f"This lab so far: {calls}. Live it would have cost {usd(self.usd)} and taken {duration(self.latency_ms)}, one call after the other "
             "(the sandbox's token counts at the prices of data/models.toml, modelled latency)."
         )
 
@@ -87,7 +88,9 @@ class Meter:
 
 def usd(amount: float) -> str:
     """Return an amount in USD with two significant digits, and cents from 0.10 USD on."""
-    if amount >= 0.1:
+    if 0 < amount < _LEAST_USD:
+        return f"less than {_LEAST_USD} USD"
+    if amount >= 0.0995:
         return f"{amount:,.2f} USD"
     return f"{Decimal(f'{amount:.2g}'):f} USD"
 

@@ -99,7 +99,7 @@ def predict(keeper: Keeper, lab: str, name: str, written: Any, asked: Asked, con
         counts = "it does not count" if before.answer is None else f"the first one counts: {asked.shown(before.answer)}"
         return f"Written down, but after the result was shown, so {counts}. `workshop progress --reset {lab[:2]}` begins this lab anew."
     again = " instead" if changed and before.answer is not None else ""
-    sure = f" You are {stated:.0%} sure." if stated is not None else ""
+    sure = f" You are {percent(stated)} sure." if stated is not None else ""
     return f"Written down{again}: {asked.shown(answer)}.{sure}{remark}"
 
 
@@ -117,7 +117,7 @@ def score(keeper: Keeper, lab: str, name: str, actual: Any, asked: Asked, unit: 
     if entry.answer is None:
         after = "" if entry.later is None else f" What you wrote afterwards, {asked.shown(entry.later, unit)}, does not count."
         return f"You wrote down no prediction. The result: {result}.{after}"
-    sure = "" if entry.confidence is None else f", {entry.confidence:.0%} sure"
+    sure = "" if entry.confidence is None else f", {percent(entry.confidence)} sure"
     verdict = "right" if asked.right(entry.answer, actual) else _missed(asked, entry.answer, actual)
     later = "" if entry.later is None else f" Changed after the result was shown to {asked.shown(entry.later, unit)}; the first one counts."
     return f"You predicted {asked.shown(entry.answer, unit)}{sure}. The result: {result}. That is {verdict}.{later}"
@@ -139,7 +139,7 @@ def calibration(book: Book, bins: int = 5) -> tuple[str, "list[ReliabilityRow]"]
         return f"Your own curve takes {FEWEST} predictions with a confidence, each with its result shown; so far {have}.", []
     stated = [float(entry.confidence or 0) for entry in done]
     right = [bool(entry.right) for entry in done]
-    words = f"{len(done)} predictions of yours: {sum(stated) / len(done):.0%} sure on average, {sum(right)} of {len(done)} came true."
+    words = f"{len(done)} predictions of yours: {percent(sum(stated) / len(done))} sure on average, {sum(right)} of {len(done)} came true."
     return words, reliability(stated, right, bins)
 
 
@@ -148,6 +148,11 @@ def plain(number: float, unit: str = "") -> str:
     value = float(number)
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{text} {unit}" if unit else text
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage."""
+    return f"{share * 100:.0f} %"
 
 
 def _missed(asked: Asked, answer: Answer, actual: Any) -> str:

@@ -48,7 +48,8 @@ class Lab:
         self._handed_out: set[str] = set()
         self._asked: dict[str, predictions.Asked] = {}
         self._meter = _METERS.setdefault(name, Meter(name))
-        self._meter.install(settings)
+        if reopen is not None:  # without a backend nothing is called
+            self._meter.install(settings)
 
     @cached_property
     def bedrock(self) -> "BedrockRuntimeClient":
