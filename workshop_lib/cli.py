@@ -1,4 +1,4 @@
-"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, serve, build, lint, data`."""
+"""The command line: `workshop doctor, sandbox, run, lab, progress, triage, bulk, bakeoff, serve, build, lint, data`."""
 
 import sys
 from pathlib import Path
@@ -99,6 +99,27 @@ def lab(context: typer.Context) -> None:
     from workshop_lib.headless import open_jupyterlab
 
     raise typer.Exit(open_jupyterlab(context.args))
+
+
+@app.command()
+def progress(
+    lab: Annotated[str | None, typer.Argument(help="A lab's number or folder; default: all.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget that lab, or everything; a copy is kept.")] = False,
+) -> None:
+    """Say how far you are, and what comes next. Progress is kept in .workshop/ on this machine and goes nowhere."""
+    from workshop_lib.lab import progress as lab_progress
+    from workshop_lib.lab import progress_file
+
+    path = progress_file.default()
+    name = lab_progress.named(lab) if lab is not None else None
+    if reset:
+        kept = progress_file.forget(path, name)
+        what = "Progress" if name is None else f"Progress in lab {name}"
+        typer.echo("There is no progress to forget." if kept is None else f"{what} is forgotten. As it was, it is in .workshop/{kept.name}.")
+        return
+    book = progress_file.read(path, typer.echo)
+    for line in lab_progress.overview(book) if name is None else lab_progress.of_lab(book, name):
+        typer.echo(line)
 
 
 @app.command()
@@ -203,8 +224,9 @@ def build(
     slides: Annotated[bool, typer.Option("--slides", help="Instead: a deck a lab from the stored notebooks, into out/slides/.")] = False,
     handout: Annotated[bool, typer.Option("--handout", help="Instead: the exercises without solutions, to print, as out/handout.html.")] = False,
 ) -> None:
-    """Build the notebooks and run sheets from their source.py, or the slides and the handout from the built notebooks."""
+    """Build the notebooks, run sheets and start page from the labs' source.py, or slides and handout from the built notebooks."""
     from tools import course
+    from workshop_lib.lab import start
     from workshop_lib.paths import OUT
 
     if check and (slides or handout):
@@ -214,7 +236,10 @@ def build(
         for path in made:
             typer.echo(path)
         return
-    _report(course.build(labs or [], check=check))
+    found = course.build(labs or [], check=check)
+    if not check:
+        start.write()
+    _report([*found, *start.problems()])
 
 
 @app.command()

@@ -21,6 +21,7 @@ from workshop_lib.evaluation.cache import ReplyCache
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
 from workshop_lib.evaluation.report import report_html
+from workshop_lib.lab import start
 from workshop_lib.llm import Gateway
 from workshop_lib.paths import OUT, ROOT, STATE
 
@@ -85,14 +86,14 @@ def write_bakeoff(bakeoff: Bakeoff, folder: Path, pages: list[Path]) -> Path:
 
 
 def open_jupyterlab(options: Sequence[str] = ()) -> int:
-    """Open JupyterLab on the labs with a sandbox that ends with it; `options` go to JupyterLab; return its exit status.
+    """Open JupyterLab on the start page with a sandbox that ends with it; `options` go to JupyterLab; return its exit status.
 
     Ctrl-C and SIGTERM stop the server and its kernels in an orderly way, whether they reach the server too (a terminal) or not.
     """
     settings = open_backend()
     print(f"Backend: {settings.backend}. Stop with Ctrl-C.")
-    first = NOTEBOOKS / "01_call_tiers" / "lab.ipynb"
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first.relative_to(ROOT).as_posix()}"]
+    print(start.greeting())
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{start.PAGE.relative_to(ROOT).as_posix()}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container; the server answers on this machine only, and asks for a token
     signal.signal(signal.SIGTERM, signal.default_int_handler)

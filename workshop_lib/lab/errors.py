@@ -9,3 +9,7 @@ class LabError(WorkshopError):
 
 class ExerciseError(WorkshopError):
     """An answer is not correct while WORKSHOP_STRICT=1, as when a solution is built or tested."""
+
+
+class ProgressError(WorkshopError):
+    """The progress file cannot be used; the labs go on without it."""

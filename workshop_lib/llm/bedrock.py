@@ -62,7 +62,7 @@ def client(settings: Settings, *, checked: bool = True) -> "BedrockRuntimeClient
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         parameter_validation=checked,
-        user_agent=_user_agent(settings),
+        user_agent=_user_agent(),
     )
     if settings.backend == "live":
         return _live_client(settings, config)
@@ -78,11 +78,11 @@ def client(settings: Settings, *, checked: bool = True) -> "BedrockRuntimeClient
     )
 
 
-def _user_agent(settings: Settings) -> str:
+def _user_agent() -> str:
     """Return boto3's name for itself, made once: botocore would put it together twice in every call, a sixth of its CPU."""
     session = botocore.session.Session()
     session.user_agent_name, session.user_agent_version = "Boto3", boto3.__version__
-    app = os.environ.get("AWS_SDK_UA_APP_ID") if settings.backend == "live" else None
+    app = os.environ.get("AWS_SDK_UA_APP_ID")
     return f"{session.user_agent()} app/{app}" if app else session.user_agent()
 
 

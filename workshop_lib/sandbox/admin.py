@@ -1,4 +1,4 @@
-"""The routes under /sandbox/ and /health: faults, quotas, the ledger, who uses the sandbox, and how it is."""
+"""The routes under /sandbox/ and /health: faults, quotas, the ledger, meters, who uses the sandbox, and how it is."""
 
 import os
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from workshop_lib.sandbox.asgi import BadAddress
 from workshop_lib.sandbox.faults import Fault, Faults
 from workshop_lib.sandbox.leases import Leases, Owner
 from workshop_lib.sandbox.ledger import Ledger
+from workshop_lib.sandbox.meters import Meters
 from workshop_lib.sandbox.quotas import Quota, Quotas
 from workshop_lib.sandbox.wire import Reply
 
@@ -29,6 +30,7 @@ class Governed(Protocol):
     faults: Faults
     quotas: Quotas
     ledger: Ledger
+    meters: Meters
     leases: Leases
 
 
@@ -85,6 +87,13 @@ class Admin:
         named = _scope_named(scope)
         self._sandbox.ledger.reset(named)
         return 200, {}, self._sandbox.ledger.summary(named)
+
+    async def meter(self, scope: Scope, _receive: Receive) -> Reply:
+        """Answer GET /sandbox/meter?name=."""
+        found = parse_qs(scope["query_string"].decode("latin-1"))
+        if list(found) != ["name"] or len(found["name"]) > 1:
+            raise BadAddress("The address takes one parameter, name, once: the name that the client sends as x-workshop-meter.")
+        return 200, {}, self._sandbox.meters.reading(found["name"][0])
 
     async def lease(self, scope: Scope, receive: Receive) -> Reply:
         """Answer POST /sandbox/lease: a process says that it uses this sandbox, which then lives as long as one of them does."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 from starlette.types import Scope
 
 from workshop_lib.catalog import Model
-from workshop_lib.sandbox import asgi, damage, tokens
+from workshop_lib.sandbox import asgi, damage, meters, tokens
 from workshop_lib.sandbox.answering import Answerer, AnswerFailed, StandIns, pieces
 from workshop_lib.sandbox.ask import Ask, Completion, Piece
 from workshop_lib.sandbox.cutting import Cut
@@ -28,12 +28,13 @@ _NO_FAULTS = Plan()
 
 @dataclass(frozen=True)
 class Sender:
-    """Whose request it is: scope and tags for faults, quotas and the ledger, and which attempt of which call."""
+    """Whose request it is: scope and tags for faults, quotas and the ledger, which attempt of which call, and the meter it counts for."""
 
     scope: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     invocation: str | None = None
     attempt: int = 1
+    meter: str | None = None
 
 
 def sender(scope: Scope, fields: Mapping[str, Any], metadata: str) -> Sender:
@@ -47,7 +48,8 @@ def sender(scope: Scope, fields: Mapping[str, Any], metadata: str) -> Sender:
         attempt = 1 + int(retried) if retried.isdecimal() and len(retried) < 7 else 1
     found = fields.get(metadata)
     tags = {name: value for name, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
-    return Sender(asgi.header(scope, SCOPE_HEADER) or tags.get("scope"), tags, invocation[:64] if invocation else None, attempt)
+    meter = meters.named(asgi.header(scope, meters.HEADER), asgi.header(scope, b"user-agent"))
+    return Sender(asgi.header(scope, SCOPE_HEADER) or tags.get("scope"), tags, invocation[:64] if invocation else None, attempt, meter)
 
 
 class Handling:
@@ -58,6 +60,7 @@ class Handling:
         self.faults = Faults()
         self.quotas = Quotas()
         self.ledger = Ledger()
+        self.meters = meters.Meters()
 
     async def answered(self, asked: Exchange, sent_by: Sender) -> Reply | Streamed:
         """Return the answer to a request understood, as the faults and the quotas in force let it pass; raises the protocol's Refusal."""
@@ -85,8 +88,8 @@ class Handling:
         return damage.whole((200, {**headers, **asked.headers}, asked.body(done)), plan)
 
     def record(self, model: Model, sent_by: Sender, outcome: Outcome, done: Sequence[Completion] = ()) -> None:
-        """Count one request in the ledger, with what its answers used."""
-        self.ledger.record(
+        """Count one request in the ledger, with what its answers used, and if it was answered in the meter it names."""
+        usd = self.ledger.record(
             model,
             sent_by.scope,
             outcome,
@@ -99,6 +102,8 @@ class Handling:
             invocation=sent_by.invocation,
             attempt=sent_by.attempt,
         )
+        if outcome == "ok" and sent_by.meter:
+            self.meters.count(sent_by.meter, usd, done[0].latency_ms if done else 0)
 
     def _plan(self, asked: Ask, sent_by: Sender) -> Plan:
         if not self.faults.meet(asked.model, sent_by.scope):

@@ -72,8 +72,8 @@ class Ledger:
         tags: Mapping[str, str] | None = None,
         invocation: str | None = None,
         attempt: int = 1,
-    ) -> None:
-        """Count one request; past a thousand accounts a new scope is counted without its name, and a new tag not at all: memory is bounded."""
+    ) -> float:
+        """Count one request and return its cost in USD; past a thousand accounts a new scope is counted without its name, and a new tag not at all: memory is bounded."""
         one = Account(attempts=1, calls=int(self._is_new(scope or "", model, invocation, attempt)))
         setattr(one, outcome, 1)
         if outcome == "ok":
@@ -86,6 +86,7 @@ class Ledger:
             where = (scope or "", f"{name}={value}")
             if where in self._tags or len(self._tags) < _TAGS:
                 self._tags.setdefault(where, Account()).add(one)
+        return one.usd
 
     def summary(self, scope: str | None = None) -> dict[str, object]:
         """Return the sums in total, by model id and by tag, of one scope or of all."""

@@ -118,6 +118,7 @@ def app(sandbox: Sandbox) -> ASGIApp:
         Route("/sandbox/quotas", Endpoint(admin.quotas), methods=["GET", "POST", "DELETE"]),
         Route("/sandbox/ledger", Endpoint(admin.ledger), methods=["GET"]),
         Route("/sandbox/ledger/reset", Endpoint(admin.reset_ledger), methods=["POST"]),
+        Route("/sandbox/meter", Endpoint(admin.meter), methods=["GET"]),
         Route("/sandbox/lease", Endpoint(admin.lease), methods=["POST"]),
         Mount("/", Endpoint(_unknown)),
     ]
