@@ -6,7 +6,8 @@ import pytest
 
 from workshop_lib.errors import DataError
 from workshop_lib.paths import DATA
-from workshop_lib.sandbox.stand_ins import triage
+from workshop_lib.sandbox.stand_ins import concepts, triage
+from workshop_lib.sandbox.stand_ins.triage import training
 
 CAPACITIES = tuple(triage.RECIPES)
 
@@ -79,6 +80,7 @@ def test_an_urgent_priority_always_needs_a_person(calibration) -> None:
             assert opinion.needs_human > 0.5 or top(opinion.priority) in ("P2", "P3")
 
 
+@pytest.mark.slow
 def test_training_again_gives_the_same_opinions(calibration) -> None:
     """Without it the same seed could give other bytes after a restart."""
     material = triage.Material.of(*triage.samples())
@@ -95,7 +97,7 @@ def test_the_evidence_is_words_of_the_text(calibration) -> None:
         for capacity in CAPACITIES:
             evidence = triage.opinion(text, capacity).evidence
             assert len(evidence) <= 3
-            plain = " ".join(triage.concepts.plain(text).replace("'", " ").split())
+            plain = " ".join(concepts.plain(text).replace("'", " ").split())
             assert all(not any(c.isdigit() for c in words) and all(word in plain for word in words.split()) for words in evidence)
 
 
@@ -103,6 +105,6 @@ def test_broken_training_data_is_refused_in_one_line(tmp_path, monkeypatch) -> N
     """Without it a damaged file would end in a traceback."""
     (tmp_path / "tickets").mkdir()
     (tmp_path / "tickets" / "training.jsonl").write_text('{"subject": "x"}\n', encoding="utf-8")
-    monkeypatch.setattr(triage, "DATA", tmp_path)
+    monkeypatch.setattr(training, "DATA", tmp_path)
     with pytest.raises(DataError, match=r"training\.jsonl: every line must be an object with subject, body, label"):
         triage.samples()
