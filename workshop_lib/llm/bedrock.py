@@ -46,6 +46,12 @@ _CODES: dict[str, Kind] = {
     "ModelTimeoutException": "model",
 }
 
+
+def kind_of_code(code: str) -> Kind | None:
+    """Return what an error code of Bedrock says of a failed call; None for a code that is not known."""
+    return _CODES.get(code)
+
+
 NO_LOGPROBS = "Converse has no field for log-probabilities; ask a model behind an OpenAI-compatible endpoint (NIM), or use another gate."
 
 
@@ -250,6 +256,6 @@ def _translate_response(error: ClientError, model_id: str) -> CallError:
     message = error.response.get("Error", {}).get("Message", "")
     meta = error.response.get("ResponseMetadata", {})
     status = meta.get("HTTPStatusCode", 0)
-    kind = _CODES.get(code) or kind_of_status(status)
+    kind = kind_of_code(code) or kind_of_status(status)
     retry_after_s = header_number(meta.get("HTTPHeaders", {}).get("x-amz-retry-after"), unit=0.001)
     return CallError(kind, model_id, f"{code or status}: {message.rstrip('.')}.", retry_after_s=retry_after_s)
