@@ -1,7 +1,7 @@
 """Amazon Bedrock through boto3's Converse: the client with its traps handled, one call, and its errors in our words."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
@@ -19,13 +19,13 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from botocore.parsers import ResponseParserError
 from botocore.validate import ParamValidator
 
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
+from workshop_lib.llm.bedrock_reading import UNREADABLE, read, read_screened, readable_error
 from workshop_lib.llm.errors import CallError, Kind, header_number, kind_of_status, one_line
-from workshop_lib.llm.types import Guardrail, RawReply, Request, Screened, Usage, source
+from workshop_lib.llm.types import Guardrail, RawReply, Request, Screened
 from workshop_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ class Bedrock:
 
     def __init__(self, settings: Settings) -> None:
         self._client = client(settings, checked=False)
+        self._client.meta.events.register("before-parse.bedrock-runtime", readable_error)
         self._checked: set[tuple[str, ...]] = set()
 
     def send(self, model: Model, request: Request) -> RawReply:
@@ -154,11 +155,12 @@ class Bedrock:
         arguments = converse_arguments(model, request)
         try:
             self._check(arguments)
-            return read(self._converse(arguments))
-        except ResponseParserError:  # a body that is JSON, but no Converse response
-            return read({})
+            response = self._converse(arguments)
         except (ClientError, BotoCoreError) as error:
             raise translate(error, model.id) from error
+        except UNREADABLE:
+            response = {}
+        return read(response)
 
     def _converse(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
         return self._client.converse(**arguments)
@@ -183,54 +185,9 @@ class Bedrock:
             )
         except (ClientError, BotoCoreError) as error:
             raise translate(error, f"guardrail {guardrail.identifier}") from error
+        except UNREADABLE:
+            return read_screened({}, text)
         return read_screened(response, text)
-
-
-def read_screened(response: Mapping[str, Any], text: str) -> Screened:
-    """Read an ApplyGuardrail response: a text that was only masked may pass as it was masked, anything else that was touched may not."""
-    units = sum(count for name, count in response.get("usage", {}).items() if name.endswith("Units") and isinstance(count, int))
-    if response.get("action") == "NONE":
-        return Screened(False, text, units)
-    outputs = [output.get("text", "") for output in response.get("outputs", [])]
-    actions = set(_actions(response.get("assessments", [])))
-    masked = len(outputs) == 1 and actions - {"NONE"} == {"ANONYMIZED"}
-    return Screened(not masked, outputs[0] if masked else "", units, masked)
-
-
-def _actions(assessments: Any) -> Iterator[str]:
-    """Yield every action that is named anywhere in a guardrail's assessments."""
-    if isinstance(assessments, Mapping):
-        yield from (action for action in [assessments.get("action")] if isinstance(action, str))
-        assessments = list(assessments.values())
-    if isinstance(assessments, list):
-        for part in assessments:
-            yield from _actions(part)
-
-
-def read(response: Mapping[str, Any]) -> RawReply:
-    """Read a Converse response: the text blocks joined, the first tool call's arguments, usage and the server's latency.
-
-    A body that is no Converse response (botocore does not check) becomes an empty reply that did not finish, so it is invalid.
-    """
-    blocks = response.get("output", {}).get("message", {}).get("content", [])
-    text = "".join(block["text"] for block in blocks if "text" in block)
-    calls = [block["toolUse"].get("input") for block in blocks if "toolUse" in block]
-    return RawReply(
-        text=text,
-        tool_input=calls[0] if calls and isinstance(calls[0], dict) else None,
-        usage=_usage(response.get("usage")),
-        latency_ms=response.get("metrics", {}).get("latencyMs"),
-        stop_reason=response.get("stopReason", "malformed_model_output"),
-        source=source(response.get("ResponseMetadata", {}).get("HTTPHeaders", {})),
-    )
-
-
-def _usage(usage: Mapping[str, Any] | None) -> Usage | None:
-    if not usage or "inputTokens" not in usage or "outputTokens" not in usage:
-        return None
-    return Usage(
-        usage["inputTokens"], usage["outputTokens"], usage.get("cacheReadInputTokens", 0), usage.get("cacheWriteInputTokens", 0)
-    )
 
 
 def translate(error: ClientError | BotoCoreError, model_id: str) -> CallError:

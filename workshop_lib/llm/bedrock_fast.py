@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 _INVOCATION = "amz-sdk-invocation-id"
+_COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 _MADE_BY_SIGNING = frozenset({"authorization", "content-length", "x-amz-date", "x-amz-security-token"})
 
 
@@ -147,10 +148,10 @@ def _usual(response: AWSResponse) -> dict[str, Any] | None:
     match found:
         case {
             "output": {"message": {"content": [*blocks]}},
-            "usage": {"inputTokens": int(), "outputTokens": int()} as usage,
-            "metrics": {"latencyMs": int() | float()},
+            "usage": {"inputTokens": _, "outputTokens": _} as usage,
+            "metrics": {"latencyMs": latency_ms},
             "stopReason": str(),
-        } if None not in usage.values() and all(map(_usual_block, blocks)):
+        } if type(latency_ms) is int and all(type(usage.get(name, 0)) is int for name in _COUNTS) and all(map(_usual_block, blocks)):
             return {**found, "ResponseMetadata": {"HTTPHeaders": response.headers}}
         case _:
             return None

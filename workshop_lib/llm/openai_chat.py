@@ -84,14 +84,17 @@ def read(completion: Mapping[str, Any], latency_ms: float | None = None) -> RawR
 
     A body that is no chat completion becomes an empty reply that did not finish, so it is invalid.
     """
-    choice: Mapping[str, Any] = next(iter(completion.get("choices") or []), {})
-    message = choice.get("message") or {}
-    functions = [call.get("function") or {} for call in message.get("tool_calls") or []]
-    finish = choice.get("finish_reason") or "malformed_model_output"
+    choices = completion.get("choices")
+    choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
+    message = _object(choice.get("message"))
+    calls = message.get("tool_calls")
+    functions = [_object(_object(call).get("function")) for call in calls] if isinstance(calls, list) else []
+    text, finish = message.get("content"), choice.get("finish_reason")
+    finish = finish if isinstance(finish, str) and finish else "malformed_model_output"
     return RawReply(
-        text=message.get("content") or "",
-        tool_input=_json(functions[0].get("arguments") or "") or None if functions else None,
-        usage=_usage(completion.get("usage") or {}),
+        text=text if isinstance(text, str) else "",
+        tool_input=_json(functions[0].get("arguments")) or None if functions else None,
+        usage=_usage(_object(completion.get("usage"))),
         latency_ms=latency_ms,
         stop_reason=_STOP_REASONS.get(finish, finish),
         logprobs=_logprobs(choice.get("logprobs")),
@@ -115,19 +118,23 @@ def _logprobs(reported: Any) -> tuple[TokenLogprob, ...] | None:
 def _usage(usage: Mapping[str, Any]) -> Usage | None:
     """Return the tokens counted; `prompt_tokens` include the cached ones here, which Usage keeps apart."""
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if prompt is None or completion is None:
+    cached = _object(usage.get("prompt_tokens_details")).get("cached_tokens") or 0
+    if type(prompt) is not int or type(completion) is not int or type(cached) is not int or not 0 <= cached <= prompt or completion < 0:
         return None
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     return Usage(prompt - cached, completion, cache_read_tokens=cached)
 
 
-def _json(text: str) -> dict[str, Any]:
+def _json(text: Any) -> dict[str, Any]:
     """Return the JSON object in a text, or an empty one if it holds anything else."""
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _object(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {}
 
 
 def translate(error: openai.APIError, model_id: str) -> CallError:
