@@ -9,7 +9,7 @@ GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-fast test-llm lab bench build fuzz soak clean
+.PHONY: help install run test test-fast test-llm lab bench build fuzz soak clean
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 $(TESTABLE): requirements-dev.lock $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+
+install: $(INSTALLED)  ## Make the environment in .venv, and nothing else
 
 run: $(INSTALLED)  ## Run all five labs headless and write the report out/report.html
 	$(BIN)/workshop run
@@ -42,7 +44,7 @@ test-fast: $(TESTABLE)  ## Lint, types, layers and unit tests
 	$(BIN)/workshop lint
 	$(BIN)/python -m pytest -q -n 2 --ignore tests/course tests
 
-lab: $(INSTALLED)  ## Open the labs in JupyterLab
+lab: $(INSTALLED)  ## Open JupyterLab on the start page
 	$(BIN)/workshop lab
 
 build: $(INSTALLED)  ## Rebuild notebooks and run sheets from their source.py

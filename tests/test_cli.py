@@ -107,7 +107,7 @@ def test_doctor_is_well_on_this_checkout() -> None:
     done = workshop("doctor")
     assert done.returncode == 0, done.stdout
     names = [line.split(":")[0].removeprefix("ok").strip() for line in done.stdout.splitlines()]
-    assert names == ["python", "packages", "kernel", "data", "write access", "models", "settings", "sandbox"]
+    assert names == ["python", "packages", "kernel", "port", "data", "write access", "models", "settings", "sandbox"]
 
 
 def test_doctor_names_the_wrong_setting() -> None:
@@ -134,7 +134,8 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_doctor_goes_on_when_its_own_lists_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a damaged checkout would stop the one command that is to say what is damaged."""
-    from workshop_lib import doctor, manifest
+    from workshop_lib import manifest
+    from workshop_lib.doctor import here as doctor
 
     broken = tmp_path / "MANIFEST"
     broken.write_text("nonsense\n", encoding="utf-8")
@@ -206,7 +207,8 @@ def test_ctrl_c_ends_jupyterlab(tmp_path: Path) -> None:
 
 def test_doctor_goes_on_past_a_file_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it one unreadable file would hide what every other check has to say."""
-    from workshop_lib import doctor, manifest
+    from workshop_lib import manifest
+    from workshop_lib.doctor import here as doctor
 
     def refused() -> list[str]:
         raise PermissionError(13, "Permission denied", "data/models.toml")

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from workshop_lib.lab import checking
 from workshop_lib.lab.checking import judge
 from workshop_lib.lab.exercise import Exercise, Wrong, modules
 
@@ -72,6 +73,41 @@ def test_strange_answer_draws_a_message(exercise: Exercise, answer: object) -> N
     assert outcome.state != "correct"
     if answer is _raises and callable(exercise.reference):
         assert "ZeroDivisionError" in outcome.reason
+
+
+def _endless(*values: object, **named: object) -> object:
+    while True:
+        pass
+
+
+@pytest.mark.parametrize("exercise", [param for param in ALL if callable(param.values[0].reference)])
+def test_slow_loop_is_stopped_and_named(exercise: Exercise, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this one check that calls an answer by itself would hang the notebook on a loop without an end."""
+    monkeypatch.setattr(checking, "LIMIT_S", 0.05)
+    outcome = judge(exercise, _endless)
+    assert outcome.state == "not yet"
+    assert "did not finish within 0.05 seconds; look for a loop that never ends" in outcome.reason
+
+
+REAL = {
+    "charges only the winning tier": ("ex03", "ex2", "charges the winner only"),
+    "price per thousand": ("ex01", "ex1", "divides by a thousand"),
+    "escalates on `>`": ("ex03", "ex1", "> instead of >="),
+    "retries a validation error": ("ex04", "ex2", "retries validation"),
+    "forgets jitter": ("ex04", "ex3", "no jitter"),
+    "unbounded gather": ("ex04", "ex1", "gathers all at once"),
+    "loses the failed ticket": ("ex04", "ex4", "drops the failed ticket"),
+    "compares arms on different denominators": ("ex05", "ex1", "fixes all but the denominators"),
+    "reads a 30-ticket difference as a fact": ("ex05", "ex2", "compares the two shares"),
+    "fits and judges on the same split": ("ex02", "ex4", "judges where it was fitted"),
+}
+
+
+@pytest.mark.parametrize("mistake", REAL)
+def test_the_mistakes_of_real_systems_are_explained(mistake: str) -> None:
+    """Without this a mistake that published comparisons have made could drop out of the course."""
+    module, exercise, name = REAL[mistake]
+    assert name in [wrong.name for one in _of(module) if one.id == exercise for wrong in one.wrong]
 
 
 @pytest.mark.parametrize("exercise", ALL)

@@ -57,18 +57,18 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
     return Outcome("correct") if reason is None else Outcome("not yet", reason)
 
 
-def calling(function: Any, *arguments: Any, limit_s: float = LIMIT_S, none_ok: bool = False, **named: Any) -> Any:
+def calling(function: Any, *arguments: Any, limit_s: float | None = None, none_ok: bool = False, **named: Any) -> Any:
     """Call a learner's function on copies of the arguments and return its result.
 
     Coroutines are awaited; generators, also asynchronous ones, are read to their end and returned as a list. Raises NotAttempted if
     the body or the result is still `...` or the result is None (unless `none_ok`), and NotYet if it is no function, raises, or takes
-    longer than `limit_s` seconds.
+    longer than `limit_s` seconds (LIMIT_S unless given).
     """
     _refuse_no_function(function)
     copies = [_copied(argument) for argument in arguments]
     copied_names = {name: _copied(argument) for name, argument in named.items()}
     try:
-        result = _within(lambda: _finished(function(*copies, **copied_names)), limit_s)
+        result = _within(lambda: _finished(function(*copies, **copied_names)), LIMIT_S if limit_s is None else limit_s)
     except NotYet:
         raise
     except NotImplementedError:

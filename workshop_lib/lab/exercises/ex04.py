@@ -1,5 +1,6 @@
 """Exercises of lab 04: many at once, what to retry, how long to wait, a row whatever happens, what a run needs, every request counted, stopping in time."""
 
+import asyncio
 import inspect
 import json
 import math
@@ -162,6 +163,19 @@ def _in_input_order(items: Iterable[Any], work: Work, concurrency: int) -> Itera
 
 async def _gathers(items: Iterable[Any], work: Work, concurrency: int) -> list[Finished]:
     return [(item, work(item), None) for item in items]
+
+
+def _gathers_all_at_once(items: Iterable[Any], work: Work, concurrency: int) -> Iterator[Finished]:
+    everything = list(items)
+
+    async def gathered() -> list[Any]:
+        with ThreadPoolExecutor(max(1, len(everything))) as pool:
+            loop = asyncio.get_running_loop()
+            return await asyncio.gather(*(loop.run_in_executor(pool, work, item) for item in everything), return_exceptions=True)
+
+    for item, result in zip(everything, asyncio.run(gathered()), strict=True):
+        failed = isinstance(result, Exception)
+        yield item, None if failed else result, result if failed else None
 
 
 # Exercise 2
@@ -877,6 +891,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("results in a batch at the end", _batch_at_the_end, "yield each as it finishes"),
             Wrong("results in the order of the input", _in_input_order, "yield each as it finishes"),
             Wrong("asyncio around a client that blocks", _gathers, "use threads"),
+            Wrong("gathers all at once", _gathers_all_at_once, "in work at once where at most"),
         ),
     ),
     Exercise(

@@ -1,41 +1,30 @@
-"""What `workshop doctor` looks at: one check, one line, one remedy."""
+"""What `workshop doctor` looks at on this machine: Python, packages, kernel, ports, files and the sandbox."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from workshop_lib import backend, catalog, manifest, settings
+from workshop_lib.doctor import live
+from workshop_lib.doctor.check import Check
 from workshop_lib.errors import WorkshopError
-from workshop_lib.llm import bedrock, openai_chat
 from workshop_lib.paths import ROOT, STATE
 
 OLDEST_PYTHON = (3, 11)
-
-
-@dataclass(frozen=True)
-class Check:
-    """The outcome of one check: what was looked at, whether it is well, what was found, and what to do if not."""
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
-
-    def line(self) -> str:
-        """Return the check as one line, the verdict in words first."""
-        verdict = "ok  " if self.ok else "FAIL"
-        return f"{verdict} {self.name}: {self.found}" + (f". Do: {self.remedy}" if not self.ok else "")
+_HOST = "127.0.0.1"
+_USUAL_PORTS = {8000: "workshop sandbox", 8080: "workshop serve", 8888: "JupyterLab"}
 
 
 def checks() -> Iterator[Check]:
     """Yield every check that applies to the backend chosen; none raises for the foreseeable."""
     yield _python()
-    yield _packages()
+    yield _caught("packages", _packages, "git checkout requirements.lock")
     yield _kernel()
+    yield _port()
     yield _data()
     yield _writable()
     yield _guarded("models", lambda: f"{len(catalog.models())} models, prices checked on {_oldest_price()}", "correct data/models.toml")
@@ -44,8 +33,7 @@ def checks() -> Iterator[Check]:
     if not setup.ok:
         return
     if settings.load().backend == "live":
-        yield _guarded("bedrock", _live_bedrock, "see the README, Go live")
-        yield _guarded("nim", _live_nim, "only needed for NIM models: get a key at build.nvidia.com")
+        yield from live.checks(settings.load())
     else:
         yield _guarded("sandbox", _sandbox, "read the newest log in .workshop/")
 
@@ -57,6 +45,14 @@ def _guarded(name: str, look: Callable[[], str], remedy: str) -> Check:
         return Check(name, False, str(error).rstrip("."), remedy)
     except OSError as error:
         return Check(name, False, _unreadable(error), remedy)
+
+
+def _caught(name: str, look: Callable[[], Check], remedy: str) -> Check:
+    try:
+        return look()
+    except (OSError, UnicodeDecodeError) as error:
+        found = _unreadable(error) if isinstance(error, OSError) else "requirements.lock is not text"
+        return Check(name, False, found, remedy)
 
 
 def _unreadable(error: OSError) -> str:
@@ -107,6 +103,22 @@ def _kernel() -> Check:
     return Check("kernel", found, "python3" if found else "no python3 kernel", "pip install ipykernel in this environment")
 
 
+def _port() -> Check:
+    """Look whether this process may listen on loopback, and name the usual ports that others hold."""
+    try:
+        socket.create_server((_HOST, 0)).close()
+    except OSError as error:
+        return Check("port", False, f"no port can be opened on {_HOST} ({error.strerror or error})", f"allow programs to listen on {_HOST}; a firewall or a container forbids it")
+    held = [f"{port} ({whose})" for port, whose in _USUAL_PORTS.items() if _answers(port)]
+    return Check("port", True, f"a port can be opened on {_HOST}" + (f"; in use: {', '.join(held)}, others are chosen with --port" if held else ""))
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex((_HOST, port)) == 0
+
+
 def _data() -> Check:
     listed = 0
     try:
@@ -139,14 +151,3 @@ def _oldest_price() -> str:
 def _sandbox() -> str:
     opened = backend.open_backend()
     return f"answers at {opened.bedrock_endpoint}"
-
-
-def _live_bedrock() -> str:
-    loaded = settings.load()
-    bedrock.client(loaded)
-    return f"credentials found, region {loaded.region}"
-
-
-def _live_nim() -> str:
-    openai_chat.client(settings.load())
-    return "key found"
