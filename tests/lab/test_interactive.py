@@ -15,7 +15,6 @@ from nbformat.v4 import new_code_cell, new_notebook
 from workshop_lib.cascade import Policy, documented, single
 from workshop_lib.cascade.story import told
 from workshop_lib.evaluation.arms import frame, run_arm
-from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import recorded_arms, recorded_ask, recorded_labels
 from workshop_lib.evaluation.thresholds import guaranteed_threshold
 from workshop_lib.lab.interactive import bulk_table, routing_demo, switch, threshold_explorer
@@ -216,7 +215,7 @@ def test_slider_and_number_move_together_and_move_everything(arms: tuple[pd.Data
     explorer = threshold_explorer(*arms, split="calibration", threshold=0.9, interactive=False)
     assert escape(explorer.reading(0.9)) in escape(capsys.readouterr().out)
     panel = explorer.panel()
-    slider, number = widget(panel, ipywidgets.SelectionSlider), widget(panel, ipywidgets.BoundedFloatText, "The same as a number")
+    slider, number = widget(panel, ipywidgets.SelectionSlider), widget(panel, ipywidgets.BoundedFloatText, "As a number")
     for control, other, at in ((slider, number, 0.95), (number, slider, 0.6)):
         control.value = at
         assert other.value == at == explorer.threshold

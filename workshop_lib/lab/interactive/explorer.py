@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 QUESTION = (
-    "Raise the error you tolerate until the line \"Promise\" names a threshold. Does another threshold have a smaller bound? "
-    "Why may you not promise that one, now that you have seen it?"
+    "Find a threshold whose bound is within the error you tolerate (raise that if there is none). May you promise it, now that you have looked? "
+    "Compare with the line \"Promise\". What did it do differently?"
 )
 _MARKS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _RATINGS = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -84,7 +84,7 @@ class ThresholdExplorer(Piece):
                 y = self.table[column].to_numpy(float)
                 axes.plot(x, y, color=COLOURS[place], linestyle=line, marker=MARKERS[place], markevery=max(1, len(x) // 8), markersize=5, label=name)
             axes.axvline(at, color="#000000", linewidth=1)
-            axes.annotate(f" {at:g}", (at, 1.08), fontsize=9, va="top")
+            axes.annotate(f" {at:g}", (at, 1), xycoords=("data", "axes fraction"), fontsize=9, va="top", ha="right" if at == self.thresholds[-1] else "left")
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncol=3, frameon=False, fontsize=8.5, handlelength=3)
             axes.set(ylim=(-0.03, max(1.1, float(self.table["share_of_strong"].max()) + 0.05)), xlabel="escalate below this confidence", ylabel="share")
 
@@ -105,8 +105,8 @@ class ThresholdExplorer(Piece):
         labels = [(f"{threshold:g}", threshold) for threshold in self.thresholds]
         slider = widgets.SelectionSlider(description="Escalate below", options=labels, value=self.threshold, continuous_update=False, layout=wide, style=style)
         low, high, step = self.thresholds[0], self.thresholds[-1], self.thresholds[1] - self.thresholds[0]
-        short = widgets.Layout(width="18em")
-        number = widgets.BoundedFloatText(description="The same as a number", min=low, max=high, step=step, value=self.threshold, layout=short, style=style)
+        short = widgets.Layout(width="19em")
+        number = widgets.BoundedFloatText(description="As a number", min=low, max=high, step=step, value=self.threshold, layout=short, style=style)
         epsilon = widgets.BoundedFloatText(description="Error you tolerate", min=0.001, max=0.5, step=0.01, value=self._epsilon, layout=short, style=style)
         head = widgets.HTML(markup.page(markup.paragraph("one threshold moves the bill, the answers and the promise.", "Threshold explorer:"), markup.paragraph(QUESTION, "Question:")))
         result = widgets.HTML(self._shown())
@@ -155,6 +155,7 @@ def threshold_explorer(
 ) -> ThresholdExplorer:
     """Show what every threshold on the cheap tier's confidence comes to, from two single-model arms on the same items (frames of `arms.frame`).
 
+    The slider of ipywidgets tells a screen reader its value but not its name; the field "As a number" does the same and tells both.
     `threshold` is where it begins (0.7, or 4 for ratings from 1 to 5), `epsilon` the error of kept answers that is tolerated, 1 - `delta` how
     sure one must be. `split` is where the items come from; "test" is refused, because a threshold is being chosen. Raises ValueError for arms
     without items, on different ones, or an `epsilon` or `delta` outside 0 to 1.

@@ -82,9 +82,9 @@ class RoutingDemo(Piece):
         sample = widgets.Dropdown(description="Sample", options=[*((name, place) for place, name in enumerate(names)), (_OWN, -1)], layout=wide, style=style)
         subject = widgets.Text(description="Subject", value=self._tickets[0][0], layout=wide, style=style)
         body = widgets.Textarea(description="Ticket text", value=self._tickets[0][1], rows=4, layout=wide, style=style)
-        button = widgets.Button(description=BUTTON, button_style="", layout=widgets.Layout(width="auto", margin="0 0 0 8.4em"))
+        button = widgets.Button(description=BUTTON, layout=widgets.Layout(width="auto"))
         costs = "" if self._lab.settings.backend == "sandbox" else "Live: every press costs money on your account."
-        head = widgets.HTML(markup.page(markup.paragraph(f"{self._policy.name}: {' then '.join(self._policy.tiers)}. {costs}", "Routing demo."), markup.paragraph(QUESTION, "Question:")))
+        head = widgets.HTML(markup.page(markup.paragraph(f"policy {self._policy.name}, {' then '.join(self._policy.tiers)}. {costs}", "Routing demo:"), markup.paragraph(QUESTION, "Question:")))
         result = widgets.HTML(markup.page(markup.status("No ticket routed yet.")))
 
         def take_sample(change: dict[str, int]) -> None:
@@ -102,7 +102,7 @@ class RoutingDemo(Piece):
 
         sample.observe(take_sample, "value")
         button.on_click(press)
-        return widgets.VBox([head, sample, subject, body, button, result])
+        return widgets.VBox([head, sample, subject, body, widgets.HBox([button], layout=widgets.Layout(padding="0 0 0 8.2em")), result])
 
     def _press(self, subject: str, text: str, put: Callable[[str], None]) -> None:
         lines: list[str] = []
