@@ -64,7 +64,8 @@ class Handling:
 
     async def answered(self, asked: Exchange, sent_by: Sender) -> Reply | Streamed:
         """Return the answer to a request understood, as the faults and the quotas in force let it pass; raises the protocol's Refusal."""
-        sent_by = replace(sent_by, tags=asked.tags) if asked.tags else sent_by
+        if asked.tags != sent_by.tags:  # InvokeModel has them in a header
+            sent_by = replace(sent_by, tags=asked.tags)
         plan = self._plan(asked.asks[0], sent_by)
         await self._refused(asked, sent_by, plan)
         status = damage.bare_status(plan)

@@ -7,6 +7,7 @@ Schema = Mapping[str, Any]
 DEPTH = 8
 """How deep schemas are followed: a recursive one comes to an end."""
 
+_INDIRECT = frozenset(("$ref", "anyOf", "oneOf", "allOf"))
 _UNSUPPORTED = frozenset(
     (
         *("pattern", "patternProperties", "propertyNames", "minProperties", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"),
@@ -46,6 +47,8 @@ def _asked_in_vain(schema: Any, place: str, depth: int) -> Iterator[str]:
 
 def resolved(schema: Schema, root: Schema) -> Schema:
     """Return a schema with its reference followed and the first usable of its choices taken."""
+    if _INDIRECT.isdisjoint(schema):
+        return schema
     for _ in range(DEPTH):
         reference = schema.get("$ref")
         options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")

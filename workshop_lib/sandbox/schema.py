@@ -20,6 +20,14 @@ _GOOD = frozenset({"correct", "true", "yes", "right", "pass", "accept", "equival
 _LONGEST_FILLED = 1000
 _FAR = 1e15  # a bound beyond it is none: floating point would no longer tell its neighbours apart
 _WORD = re.compile(r"[^\W\d_]{2,24}(?:[ -][^\W\d_]{2,24}){0,4}")
+# What a property's name says that it holds.
+_CONFIDENCE = re.compile("confidence|certainty|probability|likelihood")
+_GRADE = re.compile("score|grade|rating|verdict|correct")
+_RATED = re.compile("confidence|score|rating|grade")
+_RESULT = re.compile("answer|result|value")
+_FOR_PEOPLE = re.compile("human|review|escalat")
+_REASON = re.compile("reason|rationale|explanation|why|evidence|working|summary|justification")
+_JSON = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for every answer
 
 
 @dataclass(frozen=True)
@@ -63,11 +71,13 @@ def is_triage(schema: Schema) -> bool:
 
 def most_likely(shares: Mapping[str, float], thinking: Thinking, allowed: Sequence[str] = ()) -> tuple[str, float]:
     """Return a label with its share among the allowed ones; above temperature 0 it is drawn, reproducibly, from the sharpened shares."""
-    options = {label: share for label, share in shares.items() if not allowed or label in allowed}
+    options = {label: share for label, share in shares.items() if label in allowed} if allowed else shares
     total = sum(options.values()) or 1.0
-    options = {label: share / total for label, share in options.items()}
-    label = _drawn(options, thinking) if thinking.temperature > 0 else max(options, key=lambda key: options[key])
-    return label, options[label]
+    if thinking.temperature > 0:
+        label = _drawn({label: share / total for label, share in options.items()}, thinking)
+    else:
+        label = max(options, key=options.__getitem__)
+    return label, options[label] / total
 
 
 def prose(thinking: Thinking) -> str:
@@ -92,7 +102,7 @@ def shares(name: str, schema: Schema, thinking: Thinking, root: Schema) -> Mappi
     field = _label_field(values) if values else name.lower() if kind == "string" else None
     if field in ("category", "priority"):
         return _exact(thinking, field, values)
-    if kind == "boolean" and any(word in name.lower() for word in ("human", "review", "escalat")):
+    if kind == "boolean" and _FOR_PEOPLE.search(name.lower()):
         return {True: thinking.opinion.needs_human, False: 1 - thinking.opinion.needs_human}
     if "const" in schema or thinking.about_ticket:
         return {}
@@ -102,7 +112,7 @@ def shares(name: str, schema: Schema, thinking: Thinking, root: Schema) -> Mappi
         options = [True, False] if kind == "boolean" else values or ["correct", "incorrect"]
         mine = 0.5 + 0.48 * _sureness(thinking)
         return {option: mine if option == value else 1 - mine for option in options}
-    if not values and any(word in name.lower() for word in ("answer", "result", "value")) and kind in ("string", "number", "integer"):
+    if not values and _RESULT.search(name.lower()) and kind in ("string", "number", "integer"):
         return {value: guess_share(thinking)}
     return {}
 
@@ -147,7 +157,11 @@ def _value(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: i
 
 
 def _label_field(values: Sequence[Any]) -> str | None:
-    texts = {value for value in values if isinstance(value, str)}
+    return _field_of(frozenset(value for value in values if isinstance(value, str)))
+
+
+@lru_cache(maxsize=256)
+def _field_of(texts: frozenset[str]) -> str | None:
     if len(texts & _CATEGORIES) >= min(2, len(texts)) and texts & _CATEGORIES:
         return "category"
     if len(texts & _PRIORITIES) >= min(2, len(texts)) and texts & _PRIORITIES:
@@ -186,11 +200,11 @@ def _items(name: str, schema: Schema, thinking: Thinking, root: Schema, depth: i
 
 def _number(name: str, schema: Schema, thinking: Thinking, *, whole: bool) -> float | int:
     low, high = _range(schema, name, whole)
-    if any(word in name for word in ("confidence", "certainty", "probability", "likelihood")):
+    if _CONFIDENCE.search(name):
         value = low + (high - low) * _sureness(thinking)
-    elif thinking.reading.answer is not None and any(word in name for word in ("score", "grade", "rating", "verdict", "correct")):
+    elif thinking.reading.answer is not None and _GRADE.search(name):
         value = high if _agrees(thinking) else low
-    elif any(word in name for word in ("answer", "result", "value")):
+    elif _RESULT.search(name):
         found = re.search(r"-?\d+(?:\.\d+)?", thinking.guess.answer.replace(",", ""))
         value = float(found.group()) if found else low
     else:
@@ -199,8 +213,7 @@ def _number(name: str, schema: Schema, thinking: Thinking, *, whole: bool) -> fl
 
 
 def _range(schema: Schema, name: str, whole: bool) -> tuple[float, float]:
-    rated = any(word in name for word in ("confidence", "score", "rating", "grade"))
-    bounds = (1.0, 5.0) if whole and rated else (0.0, 1.0)
+    bounds = (1.0, 5.0) if whole and _RATED.search(name) else (0.0, 1.0)
     given = [schema.get("minimum"), schema.get("maximum")]
     low, high = (float(bound) if isinstance(bound, int | float) and abs(bound) <= _FAR else None for bound in given)
     if low is None:
@@ -211,7 +224,7 @@ def _range(schema: Schema, name: str, whole: bool) -> tuple[float, float]:
 
 
 def _boolean(name: str, thinking: Thinking) -> bool:
-    if any(word in name for word in ("human", "review", "escalat")):
+    if _FOR_PEOPLE.search(name):
         label, _ = most_likely({"yes": thinking.opinion.needs_human, "no": 1 - thinking.opinion.needs_human}, thinking)
         return label == "yes"
     return thinking.reading.answer is not None and _agrees(thinking)
@@ -225,9 +238,7 @@ def _text(name: str, thinking: Thinking) -> str:
         return most_likely(thinking.opinion.category, thinking)[0]
     if name == "priority":
         return most_likely(thinking.opinion.priority, thinking)[0]
-    if any(
-        word in name for word in ("reason", "rationale", "explanation", "why", "evidence", "working", "summary", "justification")
-    ):
+    if _REASON.search(name):
         return _reasoning(thinking) if thinking.about_ticket else thinking.guess.working
     if name in ("verdict", "correct") and reading.answer is not None:
         return "correct" if _agrees(thinking) else "incorrect"
@@ -277,4 +288,4 @@ def _drawn(options: Mapping[str, float], thinking: Thinking) -> str:
 
 def written(value: Mapping[str, Any]) -> str:
     """Return an object as a model writes it: compact JSON in the order of the schema."""
-    return json.dumps(value, ensure_ascii=False)
+    return _JSON.encode(value)

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -56,7 +55,6 @@ class Sandbox(Handling):
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             sent_by = sender(scope, fields, "requestMetadata")
             asked = self._understood(model, sent_by, lambda: operations.exchange(operation, model, fields, headers, self.seed, self.prompt_caches))
-            sent_by = replace(sent_by, tags=asked.tags)  # InvokeModel has them in a header
             return await self._unless_gone(receive, asked, sent_by)
         except asgi.BodyTooLarge:
             too_large = f"The request body is larger than {asgi.LARGEST_BODY} bytes."

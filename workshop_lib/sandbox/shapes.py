@@ -106,8 +106,14 @@ def _list(shape: ListShape) -> Check:
     def check(value: Any, where: str) -> str | None:
         if not isinstance(value, list):
             return _wrong(where, "a list")
-        parts = (member(part, f"{where}.{number}") for number, part in enumerate(value))
-        return length(len(value), where) or next(filter(None, parts), None)
+        found = length(len(value), where)
+        if found is not None:
+            return found
+        for number, part in enumerate(value):
+            found = member(part, f"{where}.{number}")
+            if found is not None:
+                return found
+        return None
 
     return check
 
@@ -118,8 +124,14 @@ def _map(shape: MapShape) -> Check:
     def check(value: Any, where: str) -> str | None:
         if not isinstance(value, dict):
             return _wrong(where, "an object")
-        parts = (key_check(key, f"{where} (key)") or value_check(part, f"{where}.{key}") for key, part in value.items())
-        return length(len(value), where) or next(filter(None, parts), None)
+        found = length(len(value), where)
+        if found is not None:
+            return found
+        for key, part in value.items():
+            found = key_check(key, f"{where} (key)") or value_check(part, f"{where}.{key}")
+            if found is not None:
+                return found
+        return None
 
     return check
 

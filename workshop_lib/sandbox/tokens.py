@@ -15,6 +15,7 @@ _PIECE = re.compile(r"[A-Za-z_]{1,6}|\d{1,3}|[^\x00-\x7f]{1,2}|[^\sA-Za-z_\d\x80
 # to Nano's for the same prompt near the recorded 1.31 (data/recorded).
 _TOOL_PREAMBLE = {"anthropic": 64, "nvidia": 48, "meta": 48}
 _TURN_OVERHEAD = 4
+_JSON = json.JSONEncoder()  # json.dumps with the same settings looks them up every time
 
 
 def pieces(text: str) -> int:
@@ -52,7 +53,7 @@ def cut(text: str, model: Model, limit: int) -> str:
 
 
 def _tools(tools: Sequence[ToolSpec]) -> int:
-    return sum(pieces(tool.name) + pieces(tool.description) + _repeated(json.dumps(tool.schema)) for tool in tools)
+    return sum(pieces(tool.name) + pieces(tool.description) + _repeated(_JSON.encode(tool.schema)) for tool in tools)
 
 
 @lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ def save(models: Mapping[Capacity, Model], path: Path) -> bool:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as written:
-            np.savez(written, **dict(_arrays(models)))
+            np.savez(written, allow_pickle=False, **dict(_arrays(models)))
         draft.replace(path)
     except OSError:  # a full disk, a folder that may not be written: the next start trains again
         with suppress(OSError):

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from workshop_lib.sandbox.stand_ins.triage.labels import COLUMNS, FIELDS, URGENT_UP_TO, Opinion
+from workshop_lib.sandbox.stand_ins.triage.labels import COLUMNS, FIELDS, URGENT_UP_TO, WIDTH, Opinion
 from workshop_lib.sandbox.stand_ins.triage.views import BLOCKS, Block, Matrix, Reader, Row
 
 _SENTENCES = re.compile(r"(?<=[.!?\u3002\uff1f])\s+|\n+")
@@ -20,6 +19,7 @@ _COMMON = re.compile(
 _SHORTEST_SENTENCE = 4
 _MOST_SENTENCES = 40
 _MOST_EVIDENCE = 3
+_CATEGORY, _PRIORITY = COLUMNS["category"], COLUMNS["priority"]  # the category's columns are the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +37,24 @@ class Model:
 
     def opinion(self, text: str) -> Opinion:
         """Return what this model makes of a text."""
-        used, amounts = self._row(text)
-        scores = self._scores((used, amounts))
-        shares = {name: _softmax(scores[columns]) for name, columns in COLUMNS.items()}
+        row = self._row(text)
+        scores = self._scores(row)
+        shares = np.empty(WIDTH)
+        for columns in COLUMNS.values():
+            shares[columns] = _softmax(scores[columns])
         if self.by_sentence:
-            shares["category"] = self._with_sentences(text, shares["category"])
-        category, priority, needs = (np.round(shares[name], 2) for name in FIELDS)
-        urgent = int(priority.argmax()) < URGENT_UP_TO
+            shares[_CATEGORY] = self._with_sentences(text, shares[_CATEGORY])
+        exact, rounded = shares.tolist(), shares.round(2).tolist()
+        categories, priorities = rounded[_CATEGORY], rounded[_PRIORITY]
         return Opinion(
-            category=dict(zip(FIELDS["category"], category.tolist(), strict=True)),
-            priority=dict(zip(FIELDS["priority"], priority.tolist(), strict=True)),
-            needs_human=max(float(needs[1]), 0.51 if urgent else 0.0),
-            evidence=self._evidence(used, amounts, int(category.argmax())),
-            exact={name: dict(zip(FIELDS[name], shares[name].tolist(), strict=True)) for name in ("category", "priority")},
+            category=dict(zip(FIELDS["category"], categories, strict=True)),
+            priority=dict(zip(FIELDS["priority"], priorities, strict=True)),
+            needs_human=max(rounded[-1], 0.51 if priorities.index(max(priorities)) < URGENT_UP_TO else 0.0),
+            evidence=self._evidence(row, categories.index(max(categories))),
+            exact={
+                "category": dict(zip(FIELDS["category"], exact[_CATEGORY], strict=True)),
+                "priority": dict(zip(FIELDS["priority"], exact[_PRIORITY], strict=True)),
+            },
         )
 
     def _row(self, text: str) -> Row:
@@ -61,25 +66,30 @@ class Model:
 
     def _scores(self, row: Row) -> Matrix:
         columns, amounts = row
-        weights: Matrix = (amounts[:, np.newaxis] * self.table[columns]).sum(axis=0)
-        return weights + self.start
+        weights = self.table.take(columns, axis=0)
+        if self.blocks != ("words",):  # of a word there is always 1
+            weights *= amounts[:, np.newaxis]
+        scores: Matrix = weights.sum(axis=0) + self.start
+        return scores
 
     def _with_sentences(self, text: str, whole: Matrix) -> Matrix:
         sentences = [part for part in _SENTENCES.split(text) if len(part.strip()) >= _SHORTEST_SENTENCE][:_MOST_SENTENCES] or [text]
-        scores = [self._scores(self._row(sentence))[COLUMNS["category"]] for sentence in sentences]
+        scores = [self._scores(self._row(sentence))[_CATEGORY] for sentence in sentences]
         average = np.mean([_softmax(score) for score in scores], axis=0)
         return _softmax((np.log(whole + 1e-9) + self.by_sentence * np.log(average + 1e-9)) / (1 + self.by_sentence))
 
-    def _evidence(self, used: NDArray[np.intp], amounts: Matrix, category: int) -> tuple[str, ...]:
+    def _evidence(self, row: Row, category: int) -> tuple[str, ...]:
         """Return up to three words or pairs of words that spoke most for a category rather than for the others."""
         names, first = self._names
-        inside = (used >= first) & (used < first + len(names))
-        rows, amounts = used[inside], amounts[inside]
-        pull = amounts * (self.table[rows, COLUMNS["category"].start + category] - self._middle[rows])
+        used, amounts = row
+        begin, end = np.searchsorted(used, (first, first + len(names))).tolist()
+        rows = used[begin:end]
+        pull = amounts[begin:end] * (self.table[rows, category] - self._middle[rows])
+        strongest = sorted(zip((-pull).tolist(), rows.tolist(), strict=True))
         telling: list[str] = []
-        for place in np.argsort(-pull, kind="stable").tolist():
-            word = names[int(rows[place]) - first]
-            if len(telling) == _MOST_EVIDENCE or pull[place] <= 0:
+        for pulled, place in strongest:
+            word = names[place - first]
+            if len(telling) == _MOST_EVIDENCE or pulled >= 0:
                 break
             if _tells(word) and not any(set(word.split()) & set(other.split()) for other in telling):
                 telling.append(word)
@@ -98,7 +108,7 @@ class Model:
     @cached_property
     def _middle(self) -> Matrix:
         """Return the mean weight of every row over the categories."""
-        middle: Matrix = self.table[:, COLUMNS["category"]].mean(axis=1)
+        middle: Matrix = self.table[:, _CATEGORY].mean(axis=1)
         return middle
 
 
