@@ -1,8 +1,8 @@
-"""The command line: `workshop doctor, sandbox, run, lab, progress, triage, bulk, bakeoff, serve, build, lint, data`."""
+"""The command line: `workshop doctor, sandbox, run, lab, progress, triage, bulk, bakeoff, serve, cloud, build, lint, data`."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,7 +11,9 @@ from workshop_lib.errors import DataError, SettingsError, WorkshopError
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 sandbox_app = typer.Typer(invoke_without_command=True, help="A loopback server that speaks Bedrock Converse and OpenAI chat completions.")
 data_app = typer.Typer(no_args_is_help=True, help="The shipped data: check them, or make tickets for load tests.")
+cloud_app = typer.Typer(no_args_is_help=True, help="The deployment of deploy/: run its state machine here, or write what follows from the library.")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(cloud_app, name="cloud")
 app.add_typer(data_app, name="data")
 
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.", min=0)]
@@ -215,6 +217,28 @@ def serve(
     settings = open_backend(time_scale=time_scale, max_connections=limits.calls)
     route = service.library_route(chosen) if bulk else None
     service.serve(service.create_app(route, settings=settings, policy=chosen, limits=limits), port, grace)
+
+
+@cloud_app.command()
+def simulate(
+    text: Annotated[str, typer.Argument(help="What the customer wrote.")],
+    subject: str = "",
+    fault: Annotated[str | None, typer.Option(help="Let the cheap tier's first two attempts fail: throttled, server, unavailable, model_error or not_ready.")] = None,
+    diagram: Annotated[Literal["text", "mermaid", "none"], typer.Option(help="How to draw the machine and the way taken.")] = "text",
+    out: Annotated[Path | None, typer.Option(help="Write the whole history as JSON to this file.")] = None,
+) -> None:
+    """Run one ticket through the state machine on this machine, models played by the sandbox, and show the execution's history."""
+    from workshop_lib import cloud_command
+
+    cloud_command.simulate(text, subject, fault, diagram, out)
+
+
+@cloud_app.command()
+def render(check: Annotated[bool, typer.Option(help="Only say whether deploy/ is up to date.")] = False) -> None:
+    """Write the parts of deploy/ that follow from the catalogue, the metrics, the lock and the machine for one ticket."""
+    from workshop_lib.cloud import render as generated
+
+    _report(generated.check() if check else generated.render())
 
 
 @app.command()

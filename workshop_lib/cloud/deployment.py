@@ -20,7 +20,7 @@ class Deployment(BaseSettings):
 
     Confidence `min_confidence` 0 to 1; `judge_rate` is the share of kept cheap answers that a judge scores from 1 to 5 (0: none), and one below
     `judge_below` escalates; `skip_longer_than` characters or one of `skip_keywords` start at the strong tier (0 and empty: never);
-    `ticket_budget_usd` USD for one ticket (0: no limit).
+    `ticket_budget_usd` USD for one ticket (0: no limit). With a `metrics_namespace` the functions print the metrics of each walk.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
@@ -34,6 +34,7 @@ class Deployment(BaseSettings):
     skip_longer_than: int = Field(default=0, ge=0)
     skip_keywords: Annotated[tuple[str, ...], NoDecode] = ()
     ticket_budget_usd: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    metrics_namespace: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_./#:-]{1,255}$")
 
     @field_validator("skip_keywords", mode="before")
     @classmethod
@@ -61,8 +62,9 @@ class Deployment(BaseSettings):
         return Policy(name="deployed", tiers=(self.cheap, self.strong), gates=gates, router=router, trouble=trouble)
 
 
+@cache
 def deployment() -> Deployment:
-    """Read the deployment from the environment; raise SettingsError, one line, naming the variable."""
+    """Return the deployment that the environment describes, read once for the life of a function; raise SettingsError, one line, naming the variable."""
     try:
         return Deployment()
     except UnknownModelError as error:
@@ -75,5 +77,5 @@ def deployment() -> Deployment:
 
 @cache
 def policy_of_environment() -> Policy:
-    """Return the deployment's policy, read once for the life of a function."""
+    """Return the policy of that deployment."""
     return deployment().policy()

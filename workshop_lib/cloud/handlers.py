@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from workshop_lib import settings as settings_module
 from workshop_lib.cascade import Trace
-from workshop_lib.cloud.deployment import policy_of_environment
+from workshop_lib.cloud.deployment import deployment, policy_of_environment
 from workshop_lib.cloud.record import result_document
 from workshop_lib.cloud.replay import Wanted, resume
 from workshop_lib.cloud.wire import FUNCTION_ERROR, Case, Recorded, StateName, reply_document, wanted_document
 from workshop_lib.errors import DataError
 from workshop_lib.llm import Ask, CallError, Gateway
 from workshop_lib.llm.guarding import guarded
+from workshop_lib.metrics.emf import emf_lines
 from workshop_lib.settings import Settings
 from workshop_lib.tasks import RoutingDecision, Ticket
 from workshop_lib.tasks.triage import ticket_fields
@@ -71,10 +72,19 @@ def _called(event: Mapping[str, Any]) -> Document:
 def _onward(case: Case) -> Document:
     policy = policy_of_environment()
     found = resume(case.ticket, policy, case.answered(_settings().backend))
-    document = case.model_dump(mode="json", exclude_none=True)
     if isinstance(found, Wanted):
-        return {**document, "next": wanted_document(found, policy.tiers[-1], by_function=_settings().guardrail_id is not None)}
+        following = wanted_document(found, policy.tiers[-1], by_function=_settings().guardrail_id is not None)
+        return {**case.model_dump(mode="json", exclude_none=True), "next": following}
+    _emit(found)
     return {"next": {"state": _last_state(found)}, "result": result_document(found)}
+
+
+def _emit(trace: Trace[RoutingDecision]) -> None:
+    """Print the walk's metrics for CloudWatch to find in the log, if the deployment names where they go."""
+    namespace = deployment().metrics_namespace
+    if namespace is not None:
+        for line in emf_lines(trace, namespace):
+            print(line)  # what Lambda prints is the log
 
 
 def _last_state(trace: Trace[RoutingDecision]) -> StateName:
@@ -93,7 +103,8 @@ def _case(event: Mapping[str, Any]) -> Case:
 
 def _failure(error: CallError) -> Exception:
     """Return an exception whose class name, which is what Lambda passes on, says the kind of failure."""
-    return type(f"{FUNCTION_ERROR}{error.kind}", (RuntimeError,), {})(error.detail)
+    kind: type[Exception] = type(f"{FUNCTION_ERROR}{error.kind}", (RuntimeError,), {})
+    return kind(error.detail)
 
 
 @cache
@@ -108,7 +119,7 @@ def _ask() -> Ask:
 
 def forget() -> None:
     """Forget what was read from the environment, as a new deployment of the functions does."""
-    for remembered in (_settings, _ask, policy_of_environment):
+    for remembered in (_settings, _ask, deployment, policy_of_environment):
         remembered.cache_clear()
 
 

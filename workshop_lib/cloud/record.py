@@ -10,7 +10,7 @@ from workshop_lib.tasks import RoutingDecision
 
 def result_document(trace: Trace[RoutingDecision]) -> dict[str, Any]:
     """Return the decision and its bill, and under "trace" every call and every verdict; USD and ms. It holds no text of the ticket."""
-    replies = [part.reply for part in (*trace.steps, *trace.calls) if part.reply is not None]
+    replies = [reply for reply in (*(step.reply for step in trace.steps), *(call.reply for call in trace.calls)) if reply is not None]
     return {
         "ticket_id": trace.item_id,
         "outcome": trace.outcome,

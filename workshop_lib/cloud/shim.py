@@ -89,7 +89,7 @@ def patched(shim: Shim) -> Iterator[None]:
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk as sdk
 
     task = sdk.StateTaskServiceAwsSdk
-    client, client_for = shim.bedrock(), sdk.boto_client_for
+    client, client_for = shim.bedrock(), getattr(sdk, "boto_client_for")  # noqa: B009  # moto does not export it
 
     def parameters(self: Any, given: dict[str, Any], *_: Any, **__: Any) -> None:
         if self.resource.api_name == SERVICE:
