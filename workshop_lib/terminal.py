@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from workshop_lib.backend import open_backend
 from workshop_lib.cascade import Call, Policy, Trace, documented, published, walk
 from workshop_lib.errors import DataError, SettingsError
-from workshop_lib.llm import Cost, Gateway
-from workshop_lib.llm.guarding import guarded
+from workshop_lib.llm import Cost, connect
 from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket
 
 _POLICIES = {"documented": documented, "published": published}
@@ -25,7 +24,7 @@ def policy_named(name: str) -> Policy:
 def triage_one(text: str, subject: str, policy: str) -> str:
     """Return the story of one ticket's walk: every tier asked, why it went on, the decision and the bill."""
     ticket = _ticket(text, subject)
-    trace = walk(TRIAGE, ticket, policy_named(policy), guarded(Gateway(open_backend())))
+    trace = walk(TRIAGE, ticket, policy_named(policy), connect(open_backend()))
     return "\n".join([*_steps(trace), _verdict(trace)])
 
 
