@@ -23,8 +23,7 @@ def story(monkeypatch: pytest.MonkeyPatch, policy: Policy, says: Mapping[str, ob
 
     monkeypatch.setattr(terminal, "policy_named", lambda name: policy)
     monkeypatch.setattr(terminal, "open_backend", lambda: None)
-    monkeypatch.setattr(terminal, "Gateway", lambda settings: ask)
-    monkeypatch.setattr(terminal, "guarded", lambda gateway: gateway)
+    monkeypatch.setattr(terminal, "connect", lambda settings: ask)
     return terminal.triage_one("Two payments for one invoice.", "", "mine")
 
 

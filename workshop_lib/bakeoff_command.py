@@ -24,7 +24,7 @@ from workshop_lib.evaluation.provenance import Provenance, provenance
 from workshop_lib.evaluation.reply_file import alone
 from workshop_lib.evaluation.tables import text_table
 from workshop_lib.headless import print_bakeoff, report_folder, write_bakeoff
-from workshop_lib.llm import Ask, CallError, Gateway
+from workshop_lib.llm import Ask, CallError, connect, guardrail_named
 from workshop_lib.paths import ROOT, STATE
 from workshop_lib.settings import load
 from workshop_lib.tasks import TRIAGE
@@ -65,7 +65,9 @@ def bakeoff(options: Options, command: Sequence[str] = ()) -> None:
         _writable(options.json)
     tickets, fitted = [entry.ticket for entry in data.tickets], [entry.ticket for entry in data.calibration]
     todo = [*work(TIERS, tickets, fitted), *work([JUDGE], tickets)]
-    wanted = provenance(TRIAGE, data.tickets[0].ticket, [*TIERS, JUDGE], data.whole, backend=settings.backend, seed=settings.seed)
+    wanted = provenance(
+        TRIAGE, data.tickets[0].ticket, [*TIERS, JUDGE], data.whole, backend=settings.backend, seed=settings.seed, guardrail=guardrail_named(settings)
+    )
     rows = estimate(ReplyCache(path, provenance=wanted), todo)
     if options.dry_run:
         typer.echo(_plan_text(rows, settings.backend, path))
@@ -148,7 +150,7 @@ def _asked_alone(
     options: Options, path: Path | None, wanted: Provenance, todo: Sequence[Work], rows: Sequence[Estimate], command: Sequence[str]
 ) -> tuple[ReplyCache, Labelled]:
     missing = sum(row.calls for row in rows)
-    ask: Ask = _never if not missing else Gateway(open_backend(**_overrides(options)))
+    ask: Ask = _never if not missing else connect(open_backend(**_overrides(options)))
     cache = ReplyCache(path, ask, wanted)
     held = sum(row.held for row in rows)
     try:

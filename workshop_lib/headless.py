@@ -22,7 +22,7 @@ from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
 from workshop_lib.evaluation.report import report_html
 from workshop_lib.lab import start
-from workshop_lib.llm import Gateway
+from workshop_lib.llm import connect
 from workshop_lib.paths import OUT, ROOT, STATE
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -60,7 +60,7 @@ def run_here(seed: int | None = None, limit: int | None = None) -> Bakeoff:
     """Run the bake-off with the backend of the settings; live replies are kept in .workshop, so a second run pays nothing twice."""
     settings = open_backend() if seed is None else open_backend(seed=seed)
     path = STATE / "bakeoff-live.jsonl" if settings.backend == "live" else None
-    ask = ReplyCache(path, Gateway(settings))
+    ask = ReplyCache(path, connect(settings))
     bakeoff = run_bakeoff(ask, ask, load_tickets("test")[:limit])
     assert bakeoff.provenance is not None  # a run just made states it
     return replace(bakeoff, provenance=bakeoff.provenance.model_copy(update={"backend": settings.backend, "seed": settings.seed if settings.backend == "sandbox" else None}))

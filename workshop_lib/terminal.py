@@ -6,8 +6,7 @@ from workshop_lib.backend import open_backend
 from workshop_lib.cascade import Policy, documented, published, walk
 from workshop_lib.cascade.story import told, verdict
 from workshop_lib.errors import DataError, SettingsError
-from workshop_lib.llm import Gateway
-from workshop_lib.llm.guarding import guarded
+from workshop_lib.llm import connect
 from workshop_lib.tasks import TRIAGE, Ticket
 
 _POLICIES = {"documented": documented, "published": published}
@@ -23,7 +22,7 @@ def policy_named(name: str) -> Policy:
 def triage_one(text: str, subject: str, policy: str) -> str:
     """Return the story of one ticket's walk: every tier asked, why it went on, the decision and the bill."""
     ticket = _ticket(text, subject)
-    trace = walk(TRIAGE, ticket, policy_named(policy), guarded(Gateway(open_backend())))
+    trace = walk(TRIAGE, ticket, policy_named(policy), connect(open_backend()))
     return "\n".join([*told(trace), verdict(trace)])
 
 

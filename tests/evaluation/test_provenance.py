@@ -17,7 +17,7 @@ TICKETS = load_tickets("samples")
 
 def stated(**fields: Any) -> Provenance:
     """Return the provenance of asking nano and sonnet about the samples, with some fields changed."""
-    made = provenance(TRIAGE, TICKETS[0].ticket, ["nano", "sonnet"], {"samples": TICKETS}, backend="sandbox", seed=0)
+    made = provenance(TRIAGE, TICKETS[0].ticket, ["nano", "sonnet"], {"samples": TICKETS}, backend="sandbox", seed=0, guardrail="none")
     return made.model_copy(update=fields)
 
 
@@ -41,6 +41,7 @@ def test_the_same_run_differs_in_nothing() -> None:
         ({"datasets": {"samples": dataset_note(TICKETS[1:])}}, "datasets.samples.sha256"),
         ({"backend": "live", "seed": None}, "backend"),
         ({"seed": 1}, "seed"),
+        ({"guardrail": "g 1"}, "guardrail"),
     ],
 )
 def test_a_difference_is_named_by_its_field(fields: dict[str, Any], name: str) -> None:

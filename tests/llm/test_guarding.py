@@ -1,5 +1,6 @@
 """A guardrail on every call, and on what Converse does not show it."""
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
@@ -7,9 +8,10 @@ from typing import Any, Literal
 import pytest
 
 from workshop_lib.llm import CallError, Cost, Gateway, Guardrail, Reply, Request, RetryPolicy, Tool, Usage, bedrock
-from workshop_lib.llm.guarding import Guarded
+from workshop_lib.llm.guarding import Guarded, connect, guardrail_named
 from workshop_lib.llm.types import Screened
-from workshop_lib.settings import Settings
+from workshop_lib.paths import ROOT
+from workshop_lib.settings import Settings, load
 
 GUARDRAIL = Guardrail("gr-1", "7")
 TOOL = Tool("route", "d", {"properties": {"category": {"enum": ["auth"]}, "reasoning": {"type": "string"}}})
@@ -130,3 +132,53 @@ def test_a_guardrail_that_cannot_be_asked_is_an_error(server: Any, sandboxed: Ca
     server.then(type(server.answers[0])(404, {"message": "no such guardrail"}, {"x-amzn-ErrorType": "ResourceNotFoundException"}))
     with pytest.raises(CallError, match="guardrail gr-1"):
         Gateway(sandboxed()).screen(GUARDRAIL, "text", "OUTPUT")
+
+
+CONVERSED = {
+    "output": {"message": {"content": [{"toolUse": {"toolUseId": "t", "name": "route", "input": ARGUMENTS}}]}},
+    "stopReason": "tool_use",
+    "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+    "metrics": {"latencyMs": 1},
+}
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_settings_that_name_a_guardrail_put_every_call_under_it(server: Any, sandboxed: Callable[..., Settings], fast: bool) -> None:
+    """Without it a guardrail that an operator set would hold for a bulk run only."""
+    answer = type(server.answers[0])
+    server.then(answer(200, CONVERSED), answer(200, {"action": "NONE", "usage": {"contentPolicyUnits": 1}, "outputs": [], "assessments": []}))
+    gateway = connect(sandboxed(guardrail_id="gr-1", guardrail_version="7", fast_client=fast))
+    assert not gateway("nano", REQUEST).cost.complete, "what a guardrail costs is not known"
+    (_, _, conversed), (path, _, screened) = server.seen
+    assert conversed["guardrailConfig"]["guardrailIdentifier"] == "gr-1"
+    assert (path, screened["content"]) == ("/guardrail/gr-1/version/7/apply", [{"text": {"text": "because of secret"}}])
+
+
+def test_settings_without_a_guardrail_add_no_call(server: Any, sandboxed: Callable[..., Settings]) -> None:
+    """Without it everybody would pay for a guardrail that nobody set."""
+    server.then(type(server.answers[0])(200, CONVERSED))
+    assert connect(sandboxed())("nano", REQUEST).cost.complete
+    assert ["guardrailConfig" in body for _, _, body in server.seen] == [False]
+
+
+def test_a_guardrail_has_a_name_for_what_must_not_be_mixed() -> None:
+    """Without it replies under a guardrail could be kept in one file with those that nobody watched."""
+    assert guardrail_named(load(guardrail_id="gr-1", guardrail_version="7")) == "gr-1 7"
+    assert guardrail_named(load()) == "none"
+
+
+def test_a_refused_prompt_is_labelled_with_who_was_asked() -> None:
+    """Without it a live run's refusal would be counted as the sandbox's."""
+    rules = Rules()
+    guarded = Guarded(lambda model, request: REPLY, GUARDRAIL, rules.screen, "live")
+    assert guarded("nim-8b", replace(REQUEST, prompt="forbidden")).source == "live"
+
+
+def test_gateways_are_made_in_one_place() -> None:
+    """Without it a new command could make its own gateway, and a guardrail that an operator set would not hold there."""
+    makers = set()
+    for path in (ROOT / "workshop_lib").rglob("*.py"):
+        calls = (node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+        if any(isinstance(called, ast.Name) and called.id == "Gateway" for called in calls):
+            makers.add(path.relative_to(ROOT / "workshop_lib").as_posix())
+    assert makers == {"llm/guarding.py", "bulk/station.py"}, "use llm.connect"

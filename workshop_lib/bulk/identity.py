@@ -11,6 +11,7 @@ from workshop_lib import catalog
 from workshop_lib.bulk.station import models_of
 from workshop_lib.cascade import Policy
 from workshop_lib.errors import DataError
+from workshop_lib.llm import guardrail_named
 from workshop_lib.settings import Settings
 from workshop_lib.tasks import TRIAGE, Ticket
 
@@ -25,7 +26,7 @@ def identity(source: Path, policy: Policy, settings: Settings) -> dict[str, str]
     models = (f"{key}={catalog.model(key).id}" for key in models_of(policy))
     return {
         "backend": settings.backend,
-        "guardrail": f"{settings.guardrail_id} {settings.guardrail_version}" if settings.guardrail_id else "none",
+        "guardrail": guardrail_named(settings),
         "input": input_digest(source),
         "models": " ".join(models),
         "policy": policy.digest,

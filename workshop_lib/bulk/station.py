@@ -9,8 +9,8 @@ from workshop_lib.bulk.pacing import Limit
 from workshop_lib.bulk.patient import Patience, Patient, patiently
 from workshop_lib.bulk.work import Work
 from workshop_lib.cascade import Policy
-from workshop_lib.llm import Ask, Gateway, Guardrail, RetryBudget, RetryPolicy
-from workshop_lib.llm.guarding import Guarded
+from workshop_lib.llm import Ask, Gateway, RetryBudget, RetryPolicy
+from workshop_lib.llm.guarding import Guarded, guardrail_of
 from workshop_lib.settings import Settings
 
 
@@ -71,10 +71,10 @@ class Station:
 
 
 def _guarded(gateway: Gateway, ask: Ask, settings: Settings, patience: Patience) -> Guarded | None:
-    if settings.guardrail_id is None or settings.guardrail_version is None:
+    guardrail = guardrail_of(settings)
+    if guardrail is None:
         return None
-    guardrail = Guardrail(settings.guardrail_id, settings.guardrail_version)
-    return Guarded(ask, guardrail, lambda guard, text, source: patiently(lambda: gateway.screen(guard, text, source), patience))
+    return Guarded(ask, guardrail, lambda guard, text, source: patiently(lambda: gateway.screen(guard, text, source), patience), settings.backend)
 
 
 def models_of(policy: Policy) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class DatasetNote(_Note):
 
 
 class Provenance(_Note):
-    """What replies were recorded under. `datasets` are keyed by name; backend and seed are None where nobody said."""
+    """What replies were recorded under. `datasets` are keyed by name; backend, seed and guardrail are None where nobody said."""
 
     task: str
     prompt_version: str
@@ -56,6 +56,7 @@ class Provenance(_Note):
     datasets: dict[str, DatasetNote] = {}
     backend: str | None = None
     seed: int | None = None
+    guardrail: str | None = None
 
     def merged(self, other: "Provenance") -> "Provenance":
         """Return this provenance with the models, the data sets and the backend that the other adds."""
@@ -65,6 +66,7 @@ class Provenance(_Note):
                 "datasets": {**other.datasets, **self.datasets},
                 "backend": self.backend or other.backend,
                 "seed": other.seed if self.seed is None else self.seed,
+                "guardrail": self.guardrail or other.guardrail,
             }
         )
 
@@ -85,10 +87,12 @@ def provenance(
     *,
     backend: str | None = None,
     seed: int | None = None,
+    guardrail: str | None = None,
 ) -> Provenance:
     """Return the provenance of asking `models` a task; any one item will do, as prompt and settings are the same for all.
 
-    The seed is that of the sandbox, which answers by it; a live model has none. Raises UnknownModelError.
+    The seed is that of the sandbox, which answers by it; a live model has none. `guardrail` is what every call is under, or "none". Raises
+    UnknownModelError.
     """
     request = task.request(item)
     return Provenance(
@@ -100,13 +104,14 @@ def provenance(
         datasets={name: dataset_note(tickets) for name, tickets in (datasets or {}).items()},
         backend=backend,
         seed=seed if backend == "sandbox" else None,
+        guardrail=guardrail,
     )
 
 
 def differences(recorded: Provenance, wanted: Provenance) -> list[Difference]:
     """Return the fields in which a recording differs from what is wanted now.
 
-    A model or data set that only one side names is no difference, nor is a backend or seed that one side leaves open.
+    A model or data set that only one side names is no difference, nor is a backend, seed or guardrail that one side leaves open.
     """
     found = [
         Difference(name.replace("_", " "), getattr(recorded, name), getattr(wanted, name))
@@ -120,7 +125,7 @@ def differences(recorded: Provenance, wanted: Provenance) -> list[Difference]:
         found += _unequal(f"models.{key}.price", old, new, ["input", "output", "cache_read", "cache_write", "basis"])
     for name in sorted(recorded.datasets.keys() & wanted.datasets.keys()):
         found += _unequal(f"datasets.{name}", recorded.datasets[name].model_dump(), wanted.datasets[name].model_dump(), ["sha256"])
-    for name in ("backend", "seed"):
+    for name in ("backend", "seed", "guardrail"):
         old, new = getattr(recorded, name), getattr(wanted, name)
         if old is not None and new is not None and old != new:
             found.append(Difference(name, old, new))

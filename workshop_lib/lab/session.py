@@ -16,7 +16,7 @@ from workshop_lib.lab.errors import ExerciseError, LabError
 from workshop_lib.lab.exercise import Exercise, exercises_of
 from workshop_lib.lab.keeper import KERNEL, Keeper
 from workshop_lib.lab.meter import Meter
-from workshop_lib.llm import Gateway, bedrock, openai_chat
+from workshop_lib.llm import Gateway, bedrock, connect, openai_chat
 from workshop_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Lab:
     @cached_property
     def ask(self) -> Gateway:
         """The library's gateway: `ask(model, request) -> Reply`, with retries and cost."""
-        return Gateway(self.settings)
+        return connect(self.settings)
 
     def check(self, exercise_id: str, answer: Any) -> Any:
         """Check an answer and say how it stands; return it if it is correct, else the reference.

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from workshop_lib import catalog
 from workshop_lib.llm.gateway import Gateway
+from workshop_lib.llm.retry import RetryPolicy
 from workshop_lib.llm.types import Ask, Cost, Guardrail, Reply, Request, Screened, Usage
+from workshop_lib.settings import Settings
 
 Screen = Callable[[Guardrail, str, Literal["INPUT", "OUTPUT"]], Screened]
 
@@ -18,14 +20,15 @@ class Guarded:
     Converse shows a guardrail the prompt and the text of the reply, but not the arguments of a tool call, so the free text in those is
     screened by ApplyGuardrail. A model that is not on Bedrock has prompt and reply screened that way. What may not pass makes the reply
     "guardrail_intervened", as Converse does; what is only masked is masked. `units` counts the text units of ApplyGuardrail. What a guardrail
-    costs is not in the table of prices, so the cost of every call is a lower bound.
+    costs is not in the table of prices, so the cost of every call is a lower bound. `source` is who a prompt that may not pass was refused by.
     """
 
-    def __init__(self, ask: Ask, guardrail: Guardrail, screen: Screen) -> None:
+    def __init__(self, ask: Ask, guardrail: Guardrail, screen: Screen, source: str = "sandbox") -> None:
         self.units = 0
         self._ask = ask
         self._guardrail = guardrail
         self._screen = screen
+        self._source = source
         self._lock = threading.Lock()
 
     def __call__(self, model: str, request: Request) -> Reply:
@@ -36,7 +39,7 @@ class Guarded:
             return self._arguments_screened(_unpriced(reply), request)
         read = self._read(request.prompt, "INPUT")
         if read.blocked:
-            return Reply(entry.id, "", None, Usage(0, 0), Cost(0.0, complete=False), 0.0, "guardrail_intervened", attempts=0)
+            return Reply(entry.id, "", None, Usage(0, 0), Cost(0.0, complete=False), 0.0, "guardrail_intervened", attempts=0, source=self._source)
         reply = _unpriced(self._ask(model, replace(request, prompt=read.text)))
         if reply.text.strip():
             said = self._read(reply.text, "OUTPUT")
@@ -59,12 +62,38 @@ class Guarded:
         return screened
 
 
-def guarded(gateway: Gateway) -> Ask:
-    """Return a gateway under the guardrail of its settings, or as it is if they name none."""
-    settings = gateway.settings
+class _GuardedGateway(Gateway):
+    """A gateway whose every call is under a guardrail."""
+
+    def __init__(self, settings: Settings, policy: RetryPolicy | None, guardrail: Guardrail) -> None:
+        super().__init__(settings, policy)
+        self._guarded = Guarded(super().__call__, guardrail, self.screen, settings.backend)
+
+    def __call__(self, model: str, request: Request) -> Reply:
+        """Answer one request under the guardrail; raise as a gateway does, and CallError if the guardrail cannot be asked."""
+        return self._guarded(model, request)
+
+
+def connect(settings: Settings, policy: RetryPolicy | None = None) -> Gateway:
+    """Return the gateway for calls made on a user's behalf: under the guardrail that the settings name, if they name one.
+
+    Every way to call but a bulk run, which has patience with model and guardrail apart, is made here.
+    """
+    guardrail = guardrail_of(settings)
+    return Gateway(settings, policy) if guardrail is None else _GuardedGateway(settings, policy, guardrail)
+
+
+def guardrail_of(settings: Settings) -> Guardrail | None:
+    """Return the guardrail that settings name, if they name one."""
     if settings.guardrail_id is None or settings.guardrail_version is None:
-        return gateway
-    return Guarded(gateway, Guardrail(settings.guardrail_id, settings.guardrail_version), gateway.screen)
+        return None
+    return Guardrail(settings.guardrail_id, settings.guardrail_version)
+
+
+def guardrail_named(settings: Settings) -> str:
+    """Return the guardrail of settings in words, "none" if they name none, for what must not be mixed."""
+    guardrail = guardrail_of(settings)
+    return "none" if guardrail is None else f"{guardrail.identifier} {guardrail.version}"
 
 
 def _free_text(arguments: Mapping[str, Any], request: Request) -> list[str]:

@@ -4,7 +4,7 @@ import threading
 import time
 
 from workshop_lib.errors import WorkshopError
-from workshop_lib.llm import Ask, Gateway, Reply, Request, RetryPolicy
+from workshop_lib.llm import Ask, Gateway, Reply, Request, RetryPolicy, connect
 from workshop_lib.settings import Settings
 
 _working_for = threading.local()
@@ -48,7 +48,7 @@ class Calls:
 
 def gateway(settings: Settings) -> Gateway:
     """Return a gateway whose waits before a retry end, without the retry, when the client goes away."""
-    return Gateway(settings, RetryPolicy(settings.max_retries, settings.retry_base_s, settings.retry_cap_s, sleep=_sleep))
+    return connect(settings, RetryPolicy(settings.max_retries, settings.retry_base_s, settings.retry_cap_s, sleep=_sleep))
 
 
 def _sleep(seconds: float) -> None:
