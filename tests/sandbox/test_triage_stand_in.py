@@ -38,6 +38,7 @@ def test_plain_cases_are_plain(capacity: triage.Capacity, text: str, category: s
     assert top(triage.opinion(text, capacity).category) == category
 
 
+@pytest.mark.slow
 def test_the_ladder_rises_on_unseen_families(calibration) -> None:
     """Without it a stronger model might be no better than the cheap one, and a cascade would teach nonsense."""
     right = {
@@ -79,6 +80,7 @@ def test_an_urgent_priority_always_needs_a_person(calibration) -> None:
             assert opinion.needs_human > 0.5 or top(opinion.priority) in ("P2", "P3")
 
 
+@pytest.mark.slow
 def test_training_again_gives_the_same_opinions(calibration) -> None:
     """Without it the same seed could give other bytes after a restart."""
     material = triage.Material.of(*triage.samples())
