@@ -7,9 +7,13 @@ TESTABLE := .venv/.testable
 # Processes started with this refuse to connect to anything but this machine.
 GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
+# The unit tests need no notebook plug-in, which takes a second or two to load in each process.
+PYTEST := $(BIN)/python -m pytest -q -n 2 -p no:nbval
+# Compiled files are kept, as the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help install run test test-fast test-llm lab bench build fuzz soak clean
+.PHONY: help install run test test-fast test-llm lab bench build docs fuzz soak clean lint types static card site
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,19 +34,37 @@ install: $(INSTALLED)  ## Make the environment in .venv, and nothing else
 run: $(INSTALLED)  ## Run all five labs headless and write the report out/report.html
 	$(BIN)/workshop run
 
-test: test-fast  ## Everything CI runs: lint, types, tests, notebooks rebuilt, compared and re-run
+test: $(TESTABLE)  ## Everything CI runs: lint, types, tests, documentation, notebooks rebuilt, compared and re-run
+	@$(MAKE) --no-print-directory -j2 static
+	$(PYTEST) --ignore tests/course tests
 	$(GUARDED) $(BIN)/workshop build --check
-	$(GUARDED) $(BIN)/python -m pytest -q -n 2 tests/course
-	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	$(GUARDED) $(PYTEST) tests/course
+	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations 10 --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
-test-fast: $(TESTABLE)  ## Lint, types, layers and unit tests
-	$(BIN)/ruff check .
+test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in less than a minute
+	@$(MAKE) --no-print-directory -j2 lint types
+	$(PYTEST) -m "not slow" --ignore tests/course tests
+
+# These work on one core each, so two of them go side by side.
+static: types lint card site
+
+types:
 	$(BIN)/mypy
+
+lint:
+	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/workshop data verify
-	$(GUARDED) $(BIN)/workshop sandbox card --check
 	$(BIN)/workshop lint
-	$(BIN)/python -m pytest -q -n 2 --ignore tests/course tests
+
+card:
+	$(GUARDED) $(BIN)/workshop sandbox card --check
+
+site:
+	NO_MKDOCS_2_WARNING=1 $(GUARDED) $(BIN)/python -m mkdocs build --quiet --strict
+
+docs: $(TESTABLE) site  ## Build the documentation into out/site and check its links
+	@echo 'Open out/site/index.html; for the search box: $(BIN)/python -m http.server --directory out/site 8001'
 
 lab: $(INSTALLED)  ## Open JupyterLab on the start page
 	$(BIN)/workshop lab

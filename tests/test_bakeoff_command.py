@@ -24,6 +24,7 @@ def bakeoff(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_all_arms_report_json_and_reviews(tmp_path: Path) -> None:
     """Without it an option could work alone and not beside the others, or a person's review not reach the tables."""
@@ -41,6 +42,7 @@ def test_all_arms_report_json_and_reviews(tmp_path: Path) -> None:
     assert "kNN" in page
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_interrupted_labelling_is_gone_on_with(tmp_path: Path) -> None:
     """Without it Ctrl-C could lose replies that were paid for, or the run that follows ask for them again."""
@@ -62,6 +64,7 @@ def test_interrupted_labelling_is_gone_on_with(tmp_path: Path) -> None:
     assert not ReplyCache(cache).partial
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_a_second_run_on_one_file_is_refused(tmp_path: Path) -> None:
     """Without it two runs would pay for the same replies, and each count on what the other writes."""

@@ -68,6 +68,7 @@ def test_bad_entries_are_rows_and_the_exit_status_says_so(tmp_path: Path) -> Non
     assert errors == {2: "line 3: not UTF-8", 3: "line 4: an earlier ticket has the same id"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_several_processes_do_the_same_and_count_together(source: Path, tmp_path: Path) -> None:
     """Without it a second process would lose its share, or its calls not be counted."""
@@ -141,6 +142,7 @@ def test_a_limit_for_a_model_that_is_not_there_is_refused(source: Path, tmp_path
         bulk(Options(source, tmp_path / "out.ndjson", rpm=["nanno=5"]))
 
 
+@pytest.mark.slow
 def test_a_wrong_option_exits_with_two(source: Path, tmp_path: Path) -> None:
     """Without it a script could not tell a wrong command from failed tickets."""
     command = [sys.executable, "-m", "workshop_lib.cli", "bulk", str(source), "--out", str(tmp_path / "out"), "--rpm", "nano"]

@@ -219,6 +219,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_page_stands_alone_and_sources_every_table_and_figure(baked: Bakeoff) -> None:
     """Without it the page could load something from elsewhere, or show a number of unknown origin."""
     html = report_html(baked, recorded_arms(), published())

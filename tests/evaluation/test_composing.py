@@ -48,6 +48,7 @@ def answering(script: dict[tuple[str, str], Any]) -> Callable[[str, Request], Re
     return ask
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @example(first=["no idea"] * 6, later=[("server", "no idea"), ("no idea", "no idea"), ("no idea", "server"), ("blocked", "no idea"), ("throttled", "no idea"), ("server", "server")])
 @given(first=st.lists(SAID, min_size=6, max_size=6), later=st.lists(st.tuples(SAID, SAID), min_size=6, max_size=6))

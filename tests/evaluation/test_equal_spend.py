@@ -47,6 +47,7 @@ class Knows:
         return float(seen.item_id in self.hard)
 
 
+@pytest.mark.slow
 def test_a_bake_off_takes_learned_routers_and_gives_a_verdict(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it a router trained in a lab could be walked and never compared at equal spend."""
     many = tuple(replace(entry, ticket=entry.ticket.model_copy(update={"id": f"X-{n}"}), family=f"f{n}") for n, entry in enumerate(tickets * 10))

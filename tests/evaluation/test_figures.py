@@ -57,6 +57,7 @@ def pictures() -> list[Picture]:
     return draw_all()
 
 
+@pytest.mark.slow
 def test_same_data_same_bytes_whatever_the_settings(pictures: list[Picture]) -> None:
     """Without it a rebuilt notebook would differ, or a learner's matplotlib settings change it."""
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "savefig.transparent": True, "figure.dpi": 37}):

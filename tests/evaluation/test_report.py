@@ -124,6 +124,7 @@ def test_everything_charged_is_in_the_cost_table(html: str, baked: Bakeoff) -> N
     assert "cascade_documented 162 0.118317" in table
 
 
+@pytest.mark.slow
 def test_provenance_names_prices_policies_and_what_is_not_known(html: str, baked: Bakeoff) -> None:
     """Without it nobody could make the numbers again, or a gap would be filled by a guess."""
     said = text(html)
@@ -151,6 +152,7 @@ def bake(tickets: tuple[LabelledTicket, ...], scripted: Make, decision: Make, ch
     return report_html(run_bakeoff(ask, ask, tickets, policies, tiers=("nano", "sonnet"), draws=20), more.pop("recorded", {}), NOTHING, **more)
 
 
+@pytest.mark.slow
 def test_four_right_answers_do_not_show_parity(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it no difference on a handful of tickets would be called parity, because a bootstrap of equal answers has no width."""
     said = text(bake(tickets, scripted, decision, {}))
@@ -175,6 +177,7 @@ def test_every_call_failed(tickets: Any, scripted: Make, decision: Make) -> None
     assert not re.search(r"\bnan\b", said)
 
 
+@pytest.mark.slow
 def test_incomplete_cost_is_a_bound_and_says_so(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it a saving would be stated that a call of unknown price may eat up."""
     said = text(bake(tickets, scripted, decision, {("nano", "X-0"): CallError("read_timeout", "nano", "late.")}))
@@ -185,6 +188,7 @@ def test_incomplete_cost_is_a_bound_and_says_so(tickets: Any, scripted: Make, de
     assert "by what is known of the cost cheaper than sonnet alone" in said
 
 
+@pytest.mark.slow
 def test_missing_judge_and_wrong_everywhere(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it an arm that is never right, or a judge that only talks, would break the page."""
     wrong = {(model, f"X-{n}"): decision("feature_request", "P3", False) for model in ("nano", "sonnet") for n in range(4)}
@@ -196,6 +200,7 @@ def test_missing_judge_and_wrong_everywhere(tickets: Any, scripted: Make, decisi
     assert "cannot be told, as all its answers are right or all are wrong" in said
 
 
+@pytest.mark.slow
 def test_one_ticket(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it the smallest run would end in a division or in bad grammar."""
     said = text(bake(tickets[:1], scripted, decision, {}))
@@ -212,6 +217,7 @@ def test_no_cascade(tickets: Any, scripted: Make, decision: Make) -> None:
         assert "No cascade was compared with the models it is made of" in said
 
 
+@pytest.mark.slow
 def test_odd_characters_are_escaped(scripted: Make, decision: Make) -> None:
     """Without it a family or a model's text could run as a script in the reader's browser."""
     evil = "<script>alert('x')</script>&\"'"
@@ -224,6 +230,7 @@ def test_odd_characters_are_escaped(scripted: Make, decision: Make) -> None:
     assert "cascade_documented: 2 missed of 2 tickets" in text(html)
 
 
+@pytest.mark.slow
 def test_calibrated_confidence_is_drawn_beside_the_stated(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it a calibration would be fitted and nobody see what it changed."""
     assert "before and after" not in bake(tickets, scripted, decision, {})
@@ -338,6 +345,7 @@ def test_labels_replaced_by_people_are_named(tickets: Any, scripted: Make, decis
     assert "People reviewed 1 of the judge's labels; in the table below their word stands instead of the judge's on that ticket." in text(report_html(baked, {}, NOTHING))
 
 
+@pytest.mark.slow
 def test_a_further_cascade_is_answered_for_only_where_no_arm_beats_it(tickets: Any, scripted: Make, decision: Make) -> None:
     """Without it the best of all arms could stand in a table nobody reads, or a beaten one be argued for."""
     right = {f"X-{n}": decision(entry.label.category, entry.label.priority, entry.label.needs_human, 0.1) for n, entry in enumerate(tickets)}

@@ -63,6 +63,7 @@ def test_an_item_is_not_judged_by_a_model_that_saw_its_family() -> None:
     assert np.mean((router.held_out > 0.5) == twins) < 0.75
 
 
+@pytest.mark.slow
 def test_the_digest_follows_what_it_was_trained_on() -> None:
     """Without it a retrained router could run under the hash of the old one."""
     same, other = train_router(past(MIXED), split="calibration"), train_router(past(MIXED[::-1]), split="calibration")

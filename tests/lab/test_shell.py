@@ -56,6 +56,7 @@ def _run(client: NotebookClient, position: int) -> list[dict[str, object]]:
     return list(cell.outputs)
 
 
+@pytest.mark.slow
 def test_stopped_sandbox_says_how_to_go_on(kernel: NotebookClient) -> None:
     """Without this a learner whose sandbox died would face a page of traceback and not know that one call brings it back."""
     opened = _run(kernel, 0)

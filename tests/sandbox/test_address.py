@@ -135,6 +135,7 @@ def test_an_identifier_is_one_part_of_the_path(path: bytes, parts: tuple[str, ..
     assert address.path_parts(path) == parts
 
 
+@pytest.mark.slow
 def test_the_date_is_compared_on_the_wire(call: Callable[..., Any]) -> None:
     """Without it the header would be checked in tests only."""
     headers = {"Authorization": SIGNED, "X-Amz-Date": "20261121T101500Z"}

@@ -81,6 +81,7 @@ def test_json_asked_for_inside_a_ticket_is_not_a_prompt() -> None:
     assert reading.wanted_schema("", [Turn("user", text)]) is None
 
 
+@pytest.mark.slow
 def test_enums_ranges_references_and_unknown_fields_are_filled_by_type() -> None:
     """Without it a schema with anything unforeseen would get an answer that breaks it."""
     wanted = {

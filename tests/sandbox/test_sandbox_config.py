@@ -83,6 +83,7 @@ def test_a_wrong_fault_option_is_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_command_prints_a_curl_that_works_and_leaves_at_once(tmp_path: Path) -> None:
     """Without it the first thing that a person copies from the screen could fail."""

@@ -47,6 +47,7 @@ def chance(done: Completion, label: str, after: str) -> float:
     return math.exp(total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [SMALL, LARGE])
 def test_a_label_has_the_classifiers_own_probability(model: catalog.Model) -> None:
     """Without it a threshold on token probabilities would be a threshold on an invention."""

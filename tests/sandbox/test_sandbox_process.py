@@ -56,6 +56,7 @@ def address(child: subprocess.Popen[str]) -> process.Address:
     return process.Address(int(port), int(pid))
 
 
+@pytest.mark.slow
 def test_two_starters_share_one_and_it_ends_with_the_last_even_after_kill_9(tmp_path: Path) -> None:
     """Without it every notebook would start a server of its own, or a killed run would leave one behind."""
     first, second = starter(tmp_path), starter(tmp_path)  # at the same time, as two kernels that open a lab
@@ -75,6 +76,7 @@ def test_two_starters_share_one_and_it_ends_with_the_last_even_after_kill_9(tmp_
             pipe.close()
 
 
+@pytest.mark.slow
 def test_after_a_crash_or_a_stop_it_restarts_on_the_same_port_and_clients_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a killed sandbox, or one whose state was removed, would leave every client of a notebook pointing nowhere."""
     monkeypatch.setattr(paths, "STATE", tmp_path)
@@ -102,6 +104,7 @@ def test_after_a_crash_or_a_stop_it_restarts_on_the_same_port_and_clients_go_on(
     assert process.stop(again, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_explicit_port_in_use_is_one_clear_line() -> None:
     """Without it `workshop sandbox --port 8000` would end in a traceback when something else runs there."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

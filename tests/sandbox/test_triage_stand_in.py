@@ -39,6 +39,7 @@ def test_plain_cases_are_plain(capacity: triage.Capacity, text: str, category: s
     assert top(triage.opinion(text, capacity).category) == category
 
 
+@pytest.mark.slow
 def test_the_ladder_rises_on_unseen_families(calibration) -> None:
     """Without it a stronger model might be no better than the cheap one, and a cascade would teach nonsense."""
     right = {

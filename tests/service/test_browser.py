@@ -19,7 +19,7 @@ from workshop_lib.service import create_app, running
 from workshop_lib.settings import load
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; apt-get install chromium runs these")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; apt-get install chromium runs these")]
 
 Serving = Callable[..., httpx.Client]
 INJECTION = '<img src=x onerror="document.title=1"><script>document.title=2</script>'

@@ -114,6 +114,7 @@ def test_a_slow_reader_gets_everything_in_the_end(serving: Serving) -> None:
     assert seen == {f"T-{n}" for n in range(1000)}
 
 
+@pytest.mark.slow
 def test_four_clients_of_whom_one_is_cut_off(serving: Serving) -> None:
     """Without it one client that goes away could take rows of the others with it."""
     client = serving(Scripted(), limits=Limits(workers=4))

@@ -31,6 +31,7 @@ def served(sandbox: process.Address) -> Iterator[tuple[subprocess.Popen[str], st
         running.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
 def test_ending_it_lets_requests_at_work_end(served: tuple[subprocess.Popen[str], str]) -> None:
     """Without it a new version would cut off every stream of the old one, and throw away answers that were paid for."""
@@ -50,6 +51,7 @@ def test_ending_it_lets_requests_at_work_end(served: tuple[subprocess.Popen[str]
     assert (line["path"], line["tickets"], line["client_gone"]) == ("/api/triage/bulk", 300, False)
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_one_line(sandbox: process.Address) -> None:
     """Without it a second service would end in a stack of an event loop."""
     with socket.socket() as taken:
@@ -61,6 +63,7 @@ def test_a_port_in_use_is_one_line(sandbox: process.Address) -> None:
     assert "--port 0" in done.stderr
 
 
+@pytest.mark.slow
 def test_it_listens_on_this_machine_only(served: tuple[subprocess.Popen[str], str]) -> None:
     """Without it anybody in the same network could spend the money of whoever runs the service."""
     import psutil
@@ -69,6 +72,7 @@ def test_it_listens_on_this_machine_only(served: tuple[subprocess.Popen[str], st
     assert addresses == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals end a process at once there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_call_that_hangs_does_not_keep_it_alive(number: int) -> None:

@@ -27,6 +27,7 @@ def _files(course: Course) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ("lab.ipynb", "solution.ipynb", "RUNSHEET.md")}
 
 
+@pytest.mark.slow
 def test_build_twice_gives_the_same_bytes_and_check_finds_a_change(make_course: MakeCourse, capsys: pytest.CaptureFixture[str]) -> None:
     """Without this a rebuild would touch notebooks nobody edited, or a stale output would go unnoticed."""
     course = make_course()
@@ -57,6 +58,7 @@ def test_build_twice_gives_the_same_bytes_and_check_finds_a_change(make_course: 
     assert "90_mini: lab.ipynb, solution.ipynb, RUNSHEET.md differ" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_raising_cell_is_named_and_nothing_is_written(make_course: MakeCourse) -> None:
     """Without this an author would have to look for the failing cell, or a broken notebook would replace a good one."""
     course = make_course(("return x + x", "return x * x"), ("1 / 0", "1 / 1"))

@@ -112,6 +112,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Answers, Answers
         return live, ask_everything(root)
 
 
+@pytest.mark.slow
 def test_boto3_and_openai_get_the_local_models_answers(measured: tuple[Answers, Answers]) -> None:
     """Without it a real client could stumble over what the sandbox makes of a local model's answer."""
     live, _ = measured
@@ -138,6 +139,7 @@ def test_numbers_of_a_local_model_are_labelled_local(measured: tuple[Answers, An
         assert set(answers.arm["source"]) == {"local"}
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_up_ends_the_servers_work(tmp_path: Path) -> None:
     """Without it a learner who interrupts a cell would leave the model computing, and the next call waiting for it."""
     body = json.dumps({"messages": USER}).encode()
