@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import typer
 
 from workshop_lib import catalog
 from workshop_lib.backend import open_backend
-from workshop_lib.bulk.estimate import Estimate, estimate
+from workshop_lib.bulk.estimate import Estimate, estimate, priced
 from workshop_lib.bulk.identity import identity
-from workshop_lib.bulk.job import Guards, Job
-from workshop_lib.bulk.journal import Journal, open_journal
+from workshop_lib.bulk.job import End, Guards, Job
+from workshop_lib.bulk.journal import Journal, Totals, open_journal
 from workshop_lib.bulk.paced import GUARDRAIL
 from workshop_lib.bulk.pacing import Limit
 from workshop_lib.bulk.processes import Processes
@@ -37,7 +38,10 @@ _INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for; `rpm`, `tpm` and `tier_concurrency` are given as MODEL=NUMBER."""
+    """What the user asked for; `rpm`, `tpm` and `tier_concurrency` are given as MODEL=NUMBER.
+
+    `folder`, `workers` and `part_mb` are of the engine "ray": a folder or address in place of the source, None for what fits.
+    """
 
     source: Path
     out: Path
@@ -54,6 +58,10 @@ class Options:
     restart: bool = False
     summary: Path | None = None
     yes: bool = False
+    engine: str = "embedded"
+    folder: str = ""
+    workers: int | None = None
+    part_mb: float | None = None
 
 
 def bulk(options: Options, command: Sequence[str] = ()) -> int:
@@ -63,6 +71,10 @@ def bulk(options: Options, command: Sequence[str] = ()) -> int:
     """
     policy, pace = policy_named(options.policy), _pace(options)
     _check_files(options)
+    if options.engine == "ray":
+        return _scaled(options, policy, pace, command)
+    if options.engine != "embedded":
+        raise typer.BadParameter(f"{options.engine!r} is none; choose embedded or ray", param_hint="--engine")
     expected = estimate(options.source, policy)
     if options.strict:
         check(options.source)
@@ -76,6 +88,51 @@ def bulk(options: Options, command: Sequence[str] = ()) -> int:
         options.summary.write_text(done.json(), encoding="utf-8")
     typer.echo(done.line())
     return done.exit_status
+
+
+def _scaled(options: Options, policy: Policy, pace: Pace, command: Sequence[str]) -> int:
+    """Carry out the command with the engine "ray", on this machine or on the cluster of RAY_ADDRESS."""
+    from workshop_lib.bulk.scale import cluster, parts, places  # which only this engine needs
+    from workshop_lib.bulk.scale.run import Wanted, check_folders, prepared
+
+    cluster.check()
+    _check_workers(options, pace)
+    source, out = options.folder or str(options.source), options.out.resolve()
+    check_folders(source, options.out)
+    files = places.files(source)
+    if options.strict:
+        parts.check(files)
+    tickets, entries = parts.sample(files)
+    expected = priced(tickets, entries, policy)
+    _confirm(options, load(), expected)
+    settings = open_backend(max_connections=max(64, options.concurrency))
+    part_bytes = None if options.part_mb is None else max(1, round(options.part_mb * 1024 * 1024))
+    wanted = Wanted(source, out, pace, options.workers, part_bytes, options.max_usd, options.deadline_s, options.restart)
+    with prepared(wanted, policy, settings, files) as run:
+        told = progress(run.totals, expected.entries, run.counts)
+        try:
+            with _interruptible(run, run.end_at_once, _command(command)):
+                for _ in run.run():
+                    told.ticket()
+        finally:
+            told.close()
+    done = run.summary()
+    if options.summary is not None:
+        options.summary.write_text(done.json(), encoding="utf-8")
+    if done.end != "finished":
+        typer.echo(_why(done.end, done, run.trouble, options, _command(command)), err=True)
+    typer.echo(done.line())
+    return done.exit_status
+
+
+def _check_workers(options: Options, pace: Pace) -> None:
+    """Refuse what cannot be divided among so many workers."""
+    workers = options.workers or 1
+    if workers > pace.concurrency:
+        raise typer.BadParameter(f"{workers} workers need a --concurrency of at least as many", param_hint="--workers")
+    for key, most in pace.at_once.items():
+        if most < workers:
+            raise typer.BadParameter(f"{key}={most} cannot be divided among {workers} workers", param_hint="--tier-concurrency")
 
 
 @dataclass(frozen=True)
@@ -126,20 +183,27 @@ def _run(
 
 def _stopped(job: Job, options: Options, command: str) -> str:
     """Return why a run was stopped, and how to go on."""
-    totals = job.journal.totals
-    if job.end == "outage":
-        assert job.trouble is not None  # what makes an outage certain
-        return f"Stopped: {job.trouble.tier} served none of the last tickets: {job.trouble.detail} They are left for later; go on with: {command}"
+    trouble = f"{job.trouble.tier} served none of the last tickets: {job.trouble.detail}" if job.trouble is not None else ""
+    return _why(job.end, job.journal.totals, trouble, options, command)
+
+
+def _why(end: End, totals: Totals | Summary, trouble: str, options: Options, command: str) -> str:
+    if end == "outage":
+        return f"Stopped: {trouble} They are left for later; go on with: {command}"
     why = {
         "max_usd": f"{totals.usd:.6f} USD are spent, of --max-usd {options.max_usd}. Raise it to go on",
         "max_calls": f"the {options.max_calls} calls of --max-calls are made. Go on",
         "deadline": f"the {options.deadline_s} seconds of --deadline have passed. Go on",
-    }.get(job.end, "tickets in work were finished. Go on")
+    }.get(end, "tickets in work were finished. Go on")
     return f"Stopped after {totals.tickets} tickets: {why} with: {command}"
 
 
+class _Stoppable(Protocol):
+    def stop(self, end: End = "interrupted") -> None: ...
+
+
 @contextmanager
-def _interruptible(job: Job, end_at_once: Callable[[], None], command: str) -> Iterator[None]:
+def _interruptible(job: _Stoppable, end_at_once: Callable[[], None], command: str) -> Iterator[None]:
     """Let Ctrl-C (or SIGTERM) begin no further ticket and finish those in work, and a second one end the process at once.
 
     What is written stays written in both cases. Nothing is raised here: an exception in the middle of handing over a result would lose it.

@@ -138,8 +138,8 @@ def triage(
 
 @app.command()
 def bulk(
-    source: Annotated[Path, typer.Argument(help="Tickets as NDJSON, JSON array, CSV, TSV or Parquet.")],
-    out: Annotated[Path, typer.Option(help="NDJSON to write; OUT.journal beside it says what is finished.")],
+    source: Annotated[str, typer.Argument(help="Tickets as NDJSON, JSON array, CSV, TSV or Parquet; with --engine ray also a folder or s3://.")],
+    out: Annotated[Path, typer.Option(help="NDJSON to write; OUT.journal beside it says what is finished. With --engine ray a folder.")],
     policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
     concurrency: Annotated[int, typer.Option(help="Tickets in work at once.", min=1, max=1024)] = 16,
     processes: Annotated[int, typer.Option(help="Share the work among so many processes.", min=1, max=64)] = 1,
@@ -153,6 +153,9 @@ def bulk(
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what the output holds.")] = False,
     summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON to this file.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending on a live run.")] = False,
+    engine: Annotated[str, typer.Option(help="embedded, or ray: workers of a Ray cluster, each on parts of the input.")] = "embedded",
+    workers: Annotated[int | None, typer.Option(help="With --engine ray: worker processes; default: one a processor.", min=1)] = None,
+    part_mb: Annotated[float | None, typer.Option(help="With --engine ray: size of a part in MiB; default: 8, or what fits.", min=0.0001)] = None,
 ) -> None:
     """Route a file of tickets, writing rows as tickets finish; the same command goes on after a stop or a crash.
 
@@ -163,7 +166,8 @@ def bulk(
     from workshop_lib.bulk_command import bulk as run_command
 
     options = Options(
-        source, out, policy, concurrency, processes, rpm or (), tpm or (), tier_concurrency or (), max_usd, max_calls, deadline, strict, restart, summary, yes
+        Path(source), out, policy, concurrency, processes, rpm or (), tpm or (), tier_concurrency or (), max_usd, max_calls, deadline, strict, restart, summary,
+        yes, engine, source, workers, part_mb,
     )  # fmt: skip
     status = run_command(options, sys.argv[2:])
     if status:

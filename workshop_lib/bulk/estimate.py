@@ -31,7 +31,11 @@ class Estimate:
 
 def estimate(path: Path, policy: Policy) -> Estimate:
     """Return an estimate from the first entries of a file; raise DataError if it cannot be read."""
-    tickets, entries = sample(path)
+    return priced(*sample(path), policy)
+
+
+def priced(tickets: Sequence[Ticket], entries: int, policy: Policy) -> Estimate:
+    """Return what so many entries may cost if they are like these tickets."""
     least = _usd(policy.tiers[0], tickets, _OUTPUT_TOKENS)
     most = sum(_usd(tier, tickets, None) for tier in policy.tiers)
     return Estimate(entries, least * entries, most * entries)

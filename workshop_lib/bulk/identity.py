@@ -23,11 +23,15 @@ _PROBE = Ticket(id="T", subject="s", body="b")
 
 def identity(source: Path, policy: Policy, settings: Settings) -> dict[str, str]:
     """Return what is run, each part by name; raise DataError if the input cannot be read."""
+    return {**run_identity(policy, settings), "input": input_digest(source)}
+
+
+def run_identity(policy: Policy, settings: Settings) -> dict[str, str]:
+    """Return what is run but for the input."""
     models = (f"{key}={catalog.model(key).id}" for key in models_of(policy))
     return {
         "backend": settings.backend,
         "guardrail": guardrail_named(settings),
-        "input": input_digest(source),
         "models": " ".join(models),
         "policy": policy.digest,
         "prompt": prompt_digest(),

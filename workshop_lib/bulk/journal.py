@@ -31,6 +31,10 @@ _SPENT = 0xFFFF_FFFF_FFFF_FFFE  # in the place of a line: money that went into t
 _CHUNK = 4096 * _RECORD.size
 
 
+class InUse(SettingsError):
+    """Another run has the output open."""
+
+
 @dataclass
 class Totals:
     """What the finished tickets of an output come to, and USD also of those begun in vain; a lower bound unless `cost_complete`."""
@@ -48,6 +52,14 @@ class Totals:
         self.escalated += escalated
         self.usd += usd
         self.cost_complete = self.cost_complete and cost_complete
+
+    def merge(self, other: "Totals") -> None:
+        """Count what another output comes to."""
+        self.tickets += other.tickets
+        self.failed += other.failed
+        self.escalated += other.escalated
+        self.usd += other.usd
+        self.cost_complete = self.cost_complete and other.cost_complete
 
 
 @dataclass
@@ -143,7 +155,7 @@ class Journal:
 def open_journal(out: Path, identity: Mapping[str, str], *, restart: bool = False) -> Journal:
     """Open an output to write or to go on with; `identity` says what is run, such as {"policy": digest, "input": digest}.
 
-    Raises SettingsError if another run has it open, or if what was run differs (naming what), or if it is a file of something else;
+    Raises InUse, a SettingsError, if another run has it open; SettingsError if what was run differs (naming what), or if it is a file of something else;
     DataError if it cannot be written. `restart` throws away what is there.
     """
     sidecar = out.with_name(out.name + ".journal")
@@ -255,7 +267,7 @@ def _lock(file: IO[bytes], out: Path) -> None:
     """Take the file for this run alone."""
     if not claim(file):
         file.close()
-        raise SettingsError(f"Another run is writing {out}. Wait for it to end, or name another --out.")
+        raise InUse(f"Another run is writing {out}. Wait for it to end, or name another --out.")
 
 
 def _unwritable(out: Path, error: OSError) -> DataError:

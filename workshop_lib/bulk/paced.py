@@ -49,11 +49,14 @@ class Pacers:
         """Return the pacer of a model."""
         with self._lock:
             if key not in self._pacers:
-                self._pacers[key] = Pacer(self._limits.get(key))
+                self._pacers[key] = self._new(key)
                 self.counts[key] = Counts()
                 if self._stopped.is_set():
                     self._pacers[key].stop()
             return self._pacers[key]
+
+    def _new(self, key: str) -> Pacer:
+        return Pacer(self._limits.get(key))
 
     def slot(self, key: str) -> AbstractContextManager[object]:
         """Return what is held while a call of a model is under way."""

@@ -82,6 +82,16 @@ class Rate:
         if self._limit.tpm is not None:
             self._tokens = min(self._limit.tpm, self._tokens + reserved - used)
 
+    def restate(self, limit: Limit, full: float | None = None) -> None:
+        """Keep to another limit from now on, what was learned below the old one in proportion; `full` fills the bucket so far (0 to 1)."""
+        before, self._limit = self._ceiling, limit
+        self._ceiling = None if limit.rpm is None else _MARGIN * limit.rpm / 60
+        if self._ceiling is None or before is None or self.per_second is None:
+            self.per_second = self._ceiling if self._ceiling is not None else self.per_second
+        else:
+            self.per_second = self._within(self.per_second * self._ceiling / before)
+        self._tokens = min(self._tokens, limit.tpm or 0.0) if full is None else full * (limit.tpm or 0.0)
+
     def answered(self, left_at: float | None) -> None:
         """Take the answer to a send that left at that rate."""
         self._evidence.add(left_at, refused=False)
@@ -94,7 +104,7 @@ class Rate:
         if self.per_second is not None and now - self._cut_at >= _CUTS_APART_S:
             better = self._evidence.better_rate(now)
             if better is not None:
-                self.per_second = max(_SLOWEST, better if self._ceiling is None else min(self._ceiling, better))
+                self.per_second = self._within(better)
                 return
         if self._evidence.tolerated is not None:
             return
@@ -107,8 +117,12 @@ class Rate:
         if self.per_second is None:
             self.per_second = max(1.0, _FIRST_CUT * len(self._sends))
         else:
-            self.per_second = max(_SLOWEST, _CUT * self.per_second)
+            self.per_second = self._within(_CUT * self.per_second)
         self._next = max(self._next, now)
+
+    def _within(self, rate: float) -> float:
+        """Return a rate that is not below the slowest, nor above the ceiling, which a small share of a quota may set lower still."""
+        return max(_SLOWEST, rate) if self._ceiling is None else min(self._ceiling, max(_SLOWEST, rate))
 
     def _grow(self, now: float) -> None:
         rate = self.per_second
@@ -218,6 +232,11 @@ class Pacer:
         """Tell what a send really used of what it reserved."""
         with self._lock:
             self._rate.settled(reserved, used)
+
+    def restate(self, limit: Limit, full: float | None = None) -> None:
+        """Keep to another limit from now on, such as a share that grew; who waits sees it when the pause it was told is over."""
+        with self._lock:
+            self._rate.restate(limit, full)
 
     def stop(self) -> None:
         """Wake all that wait; they and all later ones raise Stopped."""

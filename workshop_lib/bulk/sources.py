@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -49,10 +50,10 @@ def read(path: Path, skip: Container[int] = ()) -> Iterator[Entry]:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            yield from _others(_parquet(path), skip)
+            yield from _others(parquet(path), skip)
             return
         with path.open("rb") as file:
-            yield from _opened(path, file, skip)
+            yield from opened(path, file, skip)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
 
@@ -64,12 +65,12 @@ def sample(path: Path, most: int = 2000) -> tuple[list[Ticket], int]:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            found = list(islice(_parquet(path), most))
-            return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], _parquet_rows(path)
+            found = list(islice(parquet(path), most))
+            return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], sum(rows for rows, _ in row_groups(path))
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            opened = _opened(path, file, ())  # held: a reader of text closes its file when it goes
-            found = list(islice(opened, most))
+            begun = opened(path, file, ())  # held: a reader of text closes its file when it goes
+            found = list(islice(begun, most))
             count = len(found) if len(found) < most else round(most * size / file.tell())
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
@@ -80,7 +81,7 @@ def check(path: Path) -> None:
     """Read a whole file and raise DataError for the first entry that is no ticket, or has the id of an earlier one, and say how many there are."""
     seen, wrong, first = Ids(), 0, ""
     for entry in read(path):
-        reason = entry.ticket.reason if isinstance(entry.ticket, Rejected) else None if seen.add(key_of(entry.ticket.id)) else "an earlier ticket has the same id"
+        reason = refused(entry, seen)
         if reason is not None:
             wrong += 1
             first = first or f"{path} {entry.where}: {reason}"
@@ -88,11 +89,19 @@ def check(path: Path) -> None:
         raise DataError(f"{first}; {wrong} of its entries cannot be used. Correct the file, or leave --strict out to have them told as error rows.")
 
 
-def _opened(path: Path, file: IO[bytes], skip: Container[int]) -> Iterator[Entry]:
-    first = _first(path, file)
+def refused(entry: Entry, seen: Ids) -> str | None:
+    """Return why an entry cannot be used, if it is no ticket or its id was seen; None if it can, and then its id is seen."""
+    if isinstance(entry.ticket, Rejected):
+        return entry.ticket.reason
+    return None if seen.add(key_of(entry.ticket.id)) else "an earlier ticket has the same id"
+
+
+def opened(path: Path, file: IO[bytes], skip: Container[int] = ()) -> Iterator[Entry]:
+    """Do as `read` does with a file that is open, wherever it lies; `path` only names it. Parquet is not read here."""
+    first = first_byte(path, file)
     if path.suffix.lower() in {".csv", ".tsv"}:
         return _others(_csv(path, file), skip)
-    return _others(_array(file), skip) if first == b"[" else _lines(file, skip)
+    return _others(_array(file), skip) if first == b"[" else lines(file, skip)
 
 
 def entries(tickets: Iterable[Ticket]) -> Iterator[Entry]:
@@ -105,7 +114,7 @@ def _others(found: Iterator[Entry], skip: Container[int]) -> Iterator[Entry]:
     return (entry for entry in found if entry.number not in skip)
 
 
-def _first(path: Path, file: IO[bytes]) -> bytes:
+def first_byte(path: Path, file: IO[bytes]) -> bytes:
     """Return the first byte that is no space, with the file set back behind a byte order mark."""
     head = file.read(4096)
     if head.startswith(_UTF16):
@@ -118,7 +127,8 @@ def _first(path: Path, file: IO[bytes]) -> bytes:
     return found
 
 
-def _lines(file: IO[bytes], skip: Container[int]) -> Iterator[Entry]:
+def lines(file: IO[bytes], skip: Container[int] = ()) -> Iterator[Entry]:
+    """Yield the entries of JSON lines from where an open file stands to its end."""
     number = 0
     while line := file.readline(LARGEST_ENTRY):
         where = f"line {number + 1}"
@@ -213,27 +223,36 @@ def _from_row(names: list[str], row: list[str]) -> Ticket | Rejected:
     return ticket_of(dict(zip(names, row, strict=False)))
 
 
-def _parquet_rows(path: Path) -> int:
-    import pyarrow.parquet  # which _parquet has found
+def row_groups(path: Path, file: IO[bytes] | None = None) -> list[tuple[int, int]]:
+    """Return rows and bytes of each row group of a Parquet file; of an open file if one is given, which `path` then only names."""
+    with _table(path, file) as table:
+        groups = [table.metadata.row_group(number) for number in range(table.num_row_groups)]
+        return [(int(group.num_rows), int(group.total_byte_size)) for group in groups]
 
-    with pyarrow.parquet.ParquetFile(path) as file:
-        return int(file.metadata.num_rows)
+
+def parquet(path: Path, file: IO[bytes] | None = None, groups: range | None = None) -> Iterator[Entry]:
+    """Yield the entries of a Parquet file, or of some of its row groups; of an open file if one is given, which `path` then only names."""
+    with _table(path, file) as table:
+        missing = {"id", "subject", "body"} - set(table.schema_arrow.names)
+        if missing:
+            raise DataError(f"{path}: no column {', '.join(sorted(missing))}. The table must have id, subject and body.")
+        columns = [name for name in Ticket.model_fields if name in table.schema_arrow.names]
+        batches = table.iter_batches(batch_size=1024, columns=columns, row_groups=groups)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows):
+            yield Entry(number, f"row {number + 1}", ticket_of(row))
 
 
-def _parquet(path: Path) -> Iterator[Entry]:
+@contextmanager
+def _table(path: Path, file: IO[bytes] | None = None) -> Iterator[Any]:
+    """Open a Parquet file while the block lasts; raise SettingsError without pyarrow, DataError if it is no such file."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise SettingsError(f"{path}: reading Parquet needs pyarrow. Install it with: pip install 'cascade-workshop[parquet]'") from None
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            missing = {"id", "subject", "body"} - set(file.schema_arrow.names)
-            if missing:
-                raise DataError(f"{path}: no column {', '.join(sorted(missing))}. The table must have id, subject and body.")
-            columns = [name for name in Ticket.model_fields if name in file.schema_arrow.names]
-            rows = (row for batch in file.iter_batches(batch_size=1024, columns=columns) for row in batch.to_pylist())
-            for number, row in enumerate(rows):
-                yield Entry(number, f"row {number + 1}", ticket_of(row))
+        with pyarrow.parquet.ParquetFile(file or path) as table:
+            yield table
     except pyarrow.ArrowInvalid as error:
         raise DataError(f"{path} is not a Parquet file that can be read ({' '.join(str(error).split())[:200]}).") from error

@@ -41,9 +41,12 @@ def _over(whole: float | None, parts: int) -> float | None:
 class Station:
     """Where one process's tickets are worked on; `work` is what its threads call, `stop` ends every wait at once."""
 
-    def __init__(self, settings: Settings, policy: Policy, pace: Pace) -> None:
-        """Connect every provider that the policy needs, so that what is wrong with the settings is told before any ticket."""
-        self._pacers = Pacers(pace.limits, pace.at_once, pace.max_calls)
+    def __init__(self, settings: Settings, policy: Policy, pace: Pace, pacers: Pacers | None = None) -> None:
+        """Connect every provider that the policy needs, so that what is wrong with the settings is told before any ticket.
+
+        `pacers` are used in place of new ones that keep to the pace.
+        """
+        self._pacers = pacers or Pacers(pace.limits, pace.at_once, pace.max_calls)
         raw = Gateway(settings)
         names = {catalog.model(key).provider for key in models_of(policy)} | ({"bedrock"} if settings.guardrail_id else set())
         providers = {name: Paced(raw.provider(name), self._pacers) for name in sorted(names)}
