@@ -16,8 +16,7 @@ from workshop_lib.cloud.record import result_document
 from workshop_lib.cloud.replay import Wanted, resume
 from workshop_lib.cloud.wire import FUNCTION_ERROR, Case, Recorded, StateName, reply_document, wanted_document
 from workshop_lib.errors import DataError
-from workshop_lib.llm import Ask, CallError, Gateway
-from workshop_lib.llm.guarding import guarded
+from workshop_lib.llm import Ask, CallError, connect
 from workshop_lib.metrics.emf import emf_lines
 from workshop_lib.settings import Settings
 from workshop_lib.tasks import RoutingDecision, Ticket
@@ -114,7 +113,7 @@ def _settings() -> Settings:
 
 @cache
 def _ask() -> Ask:
-    return guarded(Gateway(_settings()))
+    return connect(_settings())
 
 
 def forget() -> None:

@@ -11,7 +11,8 @@ from workshop_lib import catalog
 from workshop_lib.cloud.casing import converse, from_states, to_states
 from workshop_lib.cloud.replay import Answered, Purpose, Wanted
 from workshop_lib.llm import CallError, Cost, Reply, price
-from workshop_lib.llm.bedrock import converse_arguments, kind_of_code, read
+from workshop_lib.llm.bedrock import converse_arguments, kind_of_code
+from workshop_lib.llm.bedrock_reading import read
 from workshop_lib.llm.errors import Kind, kind_of_status
 from workshop_lib.tasks import Ticket
 
