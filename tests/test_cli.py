@@ -344,7 +344,7 @@ def test_stopped_bakeoff_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
 
     path = tmp_path / "my replies.jsonl"
     monkeypatch.setattr(bakeoff_command, "open_backend", lambda **_: None)
-    monkeypatch.setattr(bakeoff_command, "Gateway", lambda settings: ask)
+    monkeypatch.setattr(bakeoff_command, "connect", lambda settings: ask)
     with pytest.raises(typer.Exit) as stopped:
         bakeoff_command.bakeoff(bakeoff_command.Options(label=True, cache=path), ["--label", "--cache", str(path)])
     said = capsys.readouterr().err
