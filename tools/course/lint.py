@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.course import agenda, derive, links, sanitise, sheet, source
+from tools.course import agenda, claims, demos, derive, links, sanitise, sheet, source, structure
 from tools.course.model import TAGS, VERSIONS, Cell, Course, Lab
 from workshop_lib import catalog
 
@@ -37,18 +37,22 @@ Rule = Callable[[Lab], Iterator[str]]
 
 
 def lint(course: Course | None = None) -> list[str]:
-    """Check every lab's source and stored notebooks, and the links of all documents; return the problems."""
+    """Check every lab's source and stored notebooks, the agendas, and the links of all documents; return the problems."""
     course = course or Course()
     problems: list[str] = []
     labs = source.labs(course, [])
     for lab in labs:
         problems += lint_source(lab)
+        stored: list[NotebookNode] = []
         for version in VERSIONS:
             path = lab.folder / f"{version}.ipynb"
             if path.exists():
-                problems += lint_outputs(lab, version, nbformat.read(path, as_version=4), course.root)
+                stored.append(nbformat.read(path, as_version=4))
+                problems += lint_outputs(lab, version, stored[-1], course.root)
             else:
                 problems.append(f"{lab.name} · {version}.ipynb is missing; run `workshop build {lab.number}`")
+        if len(stored) == len(VERSIONS):
+            problems += claims.unbacked(lab, stored)
     problems += agenda.problems(course, labs)
     for document in links.documents(course.root):
         name = document.relative_to(course.root)
@@ -71,7 +75,8 @@ def lint_outputs(lab: Lab, version: str, made: NotebookNode, root: Path) -> list
             continue
         cell = lab.cell(node.id) or Cell(node.id, "code", "", frozenset(), 0)
         problems += [lab.at(cell, f"in {version}.ipynb: {message}") for message in sanitise.findings(node, root)]
-    return problems
+        problems += [lab.at(cell, f"in {version}.ipynb: {message}") for message in _unknown_models(sanitise.printed(node))]
+    return [*problems, *demos.still_err(lab, version, made)]
 
 
 def _syntax(lab: Lab) -> Iterator[str]:
@@ -158,9 +163,13 @@ def _vocabulary(lab: Lab) -> Iterator[str]:
 
 def _model_ids(lab: Lab) -> Iterator[str]:
     for cell in lab.cells:
-        for name in _MODEL_ID.findall(cell.text):
-            if name.rstrip(".:") not in _known_ids():
-                yield lab.at(cell, f"{name} is no model of data/models.toml; take the id from workshop_lib.catalog")
+        yield from (lab.at(cell, message) for message in _unknown_models(cell.text))
+
+
+def _unknown_models(text: str) -> Iterator[str]:
+    for name in _MODEL_ID.findall(text):
+        if name.rstrip(".:") not in _known_ids():
+            yield f"{name} is no model of data/models.toml; take the id from workshop_lib.catalog"
 
 
 @cache
@@ -190,6 +199,8 @@ def _instructor(lab: Lab) -> Iterator[str]:
             if not notes or notes[0][0] != "minutes" or not notes[0][1].isdigit():
                 yield lab.at(cell, "an instructor cell begins with a line like `minutes: 4`")
             yield from (lab.at(cell, message) for message in _half_day(lab, cell, dict(notes)))
+            for allow in sheet.wrong_allows(lab, cell):
+                yield lab.at(cell, f"`allow: {allow}` is not `allow: CELL what, what (why)` with a cell of this lab")
             if loose:
                 yield lab.at(cell, f"{loose[0][:40]!r} stands under no key; the keys are {', '.join(sheet.KEYS)}")
 
@@ -308,5 +319,8 @@ def _headers(lab: Lab) -> Iterator[str]:
     )
 
 
-_ANY_SOURCE: tuple[Rule, ...] = (_ids, _tags, _first_cell, _lengths, _forbidden, _vocabulary, _model_ids, _secrets, _links, _instructor, _late, _minutes, _headers)
+_ANY_SOURCE: tuple[Rule, ...] = (
+    _ids, _tags, _first_cell, structure.levels, structure.objectives, _lengths, _forbidden, _vocabulary, _model_ids, _secrets, _links,
+    _instructor, _late, _minutes, _headers,
+)  # fmt: skip
 _READABLE_SOURCE: tuple[Rule, ...] = (_parameters, _exercises)
