@@ -9,7 +9,7 @@ GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-fast test-llm lab bench build fuzz soak clean
+.PHONY: help run test test-fast test-llm lab bench build seeds fuzz soak clean
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ fuzz: $(TESTABLE)  ## Send mutated requests to the sandbox for a minute: no answ
 
 soak: $(TESTABLE)  ## Kill bulk runs of 5,000 tickets twenty times while the service fails: nothing lost, nothing twice (half an hour)
 	WORKSHOP_SOAK=1 $(BIN)/python -m pytest -q tests/bulk/test_reliability.py -k killed
+
+seeds: $(TESTABLE)  ## Run labs and solutions with other seeds and parameters; name prose that no longer holds, and the slowest cells
+	$(GUARDED) $(BIN)/python -m tools.course.seeds
 
 clean:  ## Remove what was made: environment, reports, caches
 	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

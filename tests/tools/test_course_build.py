@@ -207,6 +207,6 @@ def test_ordinary_outputs_pass(tmp_path: Path) -> None:
     outputs = [
         new_output("stream", name="stdout", text="Figure 1: 12 of 20 tickets, 60 %. Nano/Sonnet and/or 3/4."),
         new_output("execute_result", data={"text/plain": "{'a': 1}", "text/html": "<style scoped>x</style><table></table>"}),
-        new_output("display_data", data={"image/png": "aGk="}),
+        new_output("display_data", data={"image/png": "aGk="}, metadata={"image/png": {"alt": "Figure 1"}}),
     ]
     assert list(sanitise.findings(new_code_cell("x", outputs=outputs), tmp_path)) == []
