@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 -p no:nbval
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help install run test test-fast test-llm lab bench build docs fuzz soak clean lint types static card site
+.PHONY: help install run test test-fast test-llm lab bench build docs seeds fuzz soak clean lint types static card site
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -88,6 +88,9 @@ fuzz: $(TESTABLE)  ## Send mutated requests to the sandbox for a minute: no answ
 
 soak: $(TESTABLE)  ## Kill bulk runs of 5,000 tickets twenty times while the service fails: nothing lost, nothing twice (half an hour)
 	WORKSHOP_SOAK=1 $(BIN)/python -m pytest -q tests/bulk/test_reliability.py -k killed
+
+seeds: $(TESTABLE)  ## Run labs and solutions with other seeds and parameters; name prose that no longer holds, and the slowest cells
+	$(GUARDED) $(BIN)/python -m tools.course.seeds
 
 clean:  ## Remove what was made: environment, reports, caches
 	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

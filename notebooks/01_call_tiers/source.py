@@ -434,6 +434,7 @@ print(f"The borrowed count makes the bill {1 - mean(borrowed) / mean(own):.0%} t
 # say: A token is not a unit like a gram. Each family of models has its own. Compare dollars, never tokens.
 # show: The recorded ratio first, then the sandbox's, and say why only one of the two is evidence.
 # ask: Your colleague counts tokens with one tokenizer for all tiers. What is wrong with the spreadsheet?
+# allow: ex3-header 1.5, 50 % (an example of the unit)
 
 # %% [markdown] id="ex4-header"
 # ## Exercise 4 · 3 minutes · core · What a month costs
@@ -613,6 +614,7 @@ attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("u
 # say: Both errors are about the request, so both are final. Retrying them is the commonest way to waste a quota.
 # show: The two error codes; they are the same, ValidationException.
 # ask: Where should the knowledge "this model takes no temperature" live? (In one table, not in ten call sites.)
+# allow: ex5-why 0.42 USD (an example of a sentence)
 
 # %% [markdown] id="ex5-header"
 # ### Exercise 5 · 5 minutes · stretch · When usage is missing

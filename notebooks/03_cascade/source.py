@@ -626,6 +626,7 @@ for name, later in chosen_by.items():
 # say: Everybody who shows you a router shows you its accuracy. Ask for the random choice at the same spend.
 # show: The verdict sentences, and in them the interval.
 # cut: Read out the last half of each sentence.
+# allow: router-run fallback (with the stored parameters there is something to learn)
 
 # %% [markdown] id="trouble"
 # ## Rules for trouble
@@ -1083,3 +1084,4 @@ print(text_table(summary({"yours": arm, "always nim-253b": top})[["arm", "right"
 # section: Close
 # say: A cascade is ten lines. Knowing whether to run it was the rest of the lab.
 # ask: One sentence each. What would you measure first on your own traffic?
+# allow: recall 0.95 (an example)

@@ -5,30 +5,19 @@ from pathlib import Path
 import papermill
 import pytest
 
+from tools.course import Course, seeds, source
 from workshop_lib.paths import ROOT
 
 LABS = sorted(path.parent for path in (ROOT / "notebooks").glob("*/solution.ipynb"))
-
-
-def other_parameters(notebook: Path) -> dict[str, object]:
-    """Return a second seed, and for each other number of the parameters cell a somewhat different one."""
-    inferred = papermill.inspect_notebook(str(notebook))
-    changed: dict[str, object] = {}
-    for name, parameter in inferred.items():
-        default = parameter["default"]
-        if name == "SEED":
-            changed[name] = 2
-        elif default.isdigit():
-            changed[name] = max(2, int(default) * 3 // 4)
-    return changed
 
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
 def test_runs_with_another_seed_and_other_parameters(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a lab could lean on the numbers of one seed and break in the first room that changes a parameter."""
     monkeypatch.setenv("WORKSHOP_STRICT", "1")
-    parameters = other_parameters(lab / "solution.ipynb")
-    assert "SEED" in parameters
+    stored = seeds.parameters_of(source.read(lab, Course()))
+    assert "SEED" in stored
+    parameters = seeds.other(stored) | {"SEED": 2}
     done = papermill.execute_notebook(
         str(lab / "solution.ipynb"), str(tmp_path / "out.ipynb"), parameters=parameters, cwd=str(lab), progress_bar=False, kernel_name="python3"
     )

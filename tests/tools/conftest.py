@@ -31,6 +31,11 @@ SOURCE = '''
 #
 # Doubling, in one function. 7 minutes alone, 9 minutes in a room.
 
+# %% [markdown] id="objectives"
+# ## What you will be able to do
+#
+# 1. **Double** a number (Exercise 1).
+
 # %% id="settings" tags=["parameters"]
 seed: int = 0  # which draws the sandbox makes
 

@@ -64,8 +64,8 @@ def test_raising_cell_is_named_and_nothing_is_written(make_course: MakeCourse) -
     course = make_course(("return x + x", "return x * x"), ("1 / 0", "1 / 1"))
     problems = build([], check=False, course=course)
     assert problems == [
-        "90_mini · cell refusal (source.py line 45): tagged raises-exception, but raised nothing in lab.ipynb",
-        "90_mini · cell ex1-check (source.py line 41): in solution.ipynb: ExerciseError: Exercise 1: not yet, because double(3) should be 6, "
+        "90_mini · cell refusal (source.py line 50): tagged raises-exception, but raised nothing in lab.ipynb",
+        "90_mini · cell ex1-check (source.py line 46): in solution.ipynb: ExerciseError: Exercise 1: not yet, because double(3) should be 6, "
         "not 9. WORKSHOP_STRICT=1 stops here.",
     ]
     assert not (course.notebooks / "90_mini" / "lab.ipynb").exists()
@@ -184,6 +184,7 @@ def test_sanitising_makes_outputs_the_same_everywhere() -> None:
         (new_output("error", ename="EndpointConnectionError", evalue="http://127.0.0.1:4321/model", traceback=[]), "a port of this machine"),
         (new_output("stream", name="stdout", text="\x1b[31mred"), "terminal colours"),
         (new_output("display_data", data={"image/png": "", "text/plain": "<Figure>"}), "an image without a caption"),
+        (new_output("display_data", data={"image/png": ""}, metadata={"image/png": {"alt": " "}}), "an image without alt text"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.output_type,
 )
@@ -208,6 +209,6 @@ def test_ordinary_outputs_pass(tmp_path: Path) -> None:
     outputs = [
         new_output("stream", name="stdout", text="Figure 1: 12 of 20 tickets, 60 %. Nano/Sonnet and/or 3/4."),
         new_output("execute_result", data={"text/plain": "{'a': 1}", "text/html": "<style scoped>x</style><table></table>"}),
-        new_output("display_data", data={"image/png": "aGk="}),
+        new_output("display_data", data={"image/png": "aGk="}, metadata={"image/png": {"alt": "Figure 1"}}),
     ]
     assert list(sanitise.findings(new_code_cell("x", outputs=outputs), tmp_path)) == []

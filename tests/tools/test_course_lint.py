@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+import nbformat
 import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
 
-from tools.course import Course, lint, source
+from tools.course import Course, claims, derive, lint, source
 from tools.course.links import anchors, broken
 from tools.course.lint import lint_source
 
@@ -13,14 +16,24 @@ MakeCourse = Callable[..., Course]
 IDEA = '# %% [markdown] id="idea"\n'
 CHECK = 'double = lab.check("ex1", double)'
 BROKEN = [
-    (('id="idea"', ""), "cell (no id) (source.py line 24): no id"),
-    (('id="idea"', 'id="open"'), "cell open (source.py line 9): this id is used twice"),
+    (('id="idea"', ""), "cell (no id) (source.py line 29): no id"),
+    (('id="idea"', 'id="open"'), "cell open (source.py line 14): this id is used twice"),
     (('id="idea"', 'id="the idea"'), "an id is made of letters"),
     (('id="idea"', 'id="idea" slide="yes"'), "only id and tags may stand on a marker, not slide"),
     (('id="open"', 'id="open" tags=["hidden"]'), "unknown tag 'hidden'"),
     ((IDEA, '# %% [markdown] id="idea" tags=["exercise"]\n'), "belong on code cells"),
     (('id="open"', 'id="open" tags=["instructor"]'), "an instructor cell is Markdown"),
     (("# # Lab 90 · Mini", "# ## Lab 90 · Mini"), "the first cell is Markdown with exactly one H1"),
+    (("# ## The idea", "# #### The idea"), "the heading 'The idea' is at level 4 after one at level 2"),
+    (("# ## The idea", "# ```\n# #### The idea\n# ```"), None),
+    (("## What you will be able to do", "## Aims"), 'no cell with the heading "## What you will be able to do"'),
+    (("# 1. **Double** a number (Exercise 1).", "# You double a number."), "no objective; write a numbered line each"),
+    ((" (Exercise 1)", ""), "objective 1 names no exercise that meets it"),
+    ((" (Exercise 1)", ""), "no objective names Exercise 1 · Double it, which is core"),
+    (("number (Exercise 1)", "number (Exercises 1 and 7)"), "objective 1 names Exercise 7, which the lab does not ask"),
+    (("# 1. **Double** a number (Exercise 1).", "# 1. **Double** a\n#    number (Exercise 1)."), None),
+    (("# cut: Skip the question.", "# allow: idea 12 %"), "`allow: idea 12 %` is not `allow: CELL what, what (why)`"),
+    (("# cut: Skip the question.", "# allow: nowhere 12 % (said)"), "with a cell of this lab"),
     (("# ## The idea", "# # The idea"), "an H1 outside the first cell"),
     (("# Twice as much.", "# " + "word " * 121), "123 words; at most 120"),
     (("1 / 0", "x = 1\n" * 20 + "1 / 0"), "22 lines of code; at most 20"),
@@ -69,6 +82,106 @@ def test_rule(make_course: MakeCourse, replacement: tuple[str, str], said: str |
         return
     assert any(said in message for message in problems), problems
     assert all(message.startswith("90_mini") for message in problems)
+
+
+DEMO = """try:
+    1 / 0
+except ZeroDivisionError as error:
+    print(f"{error}: caught")
+print(f"Done: {1}")"""
+
+
+def _stored(course: Course, outputs: dict[str, list[NotebookNode]]) -> list[str]:
+    """Return what the lint says of the miniature course with these outputs stored in both notebooks."""
+    lab = source.labs(course, [])[0]
+    for version in ("lab", "solution"):
+        made = derive.notebook(lab, version)
+        for cell in made.cells:
+            cell.update({"outputs": outputs.get(cell.id, [])} if cell.cell_type == "code" else {})
+        nbformat.write(made, lab.folder / f"{version}.ipynb")
+    return lint(course)
+
+
+def _printed(text: str) -> list[NotebookNode]:
+    return [new_output("stream", name="stdout", text=text)]
+
+
+ERROR = [new_output("error", ename="ZeroDivisionError", evalue="division by zero", traceback=[])]
+
+
+@pytest.mark.parametrize(
+    ("code", "tags", "outputs", "said"),
+    [
+        ("1 / 0", ' tags=["raises-exception"]', ERROR, None),
+        ("1 / 0", ' tags=["raises-exception"]', _printed("no error here"), "tagged raises-exception, but its stored output holds no error"),
+        (DEMO, "", _printed("division by zero: caught\nDone: 1"), None),
+        (DEMO, "", _printed("Done: 1"), "it catches ZeroDivisionError to show it, but the output holds no line of the handler's"),
+        (DEMO.replace("caught", ""), "", _printed("Done: 1"), "it catches ZeroDivisionError to show it"),
+        (DEMO.replace('print(f"{error}: caught")', "failed = True"), "", _printed("Done: 1"), None),
+    ],
+    ids=["raised", "raised-nothing", "caught", "caught-nothing", "caught-nothing-like-another-line", "no-demonstration"],
+)
+def test_error_demonstration_must_still_err(make_course: MakeCourse, code: str, tags: str, outputs: list[NotebookNode], said: str | None) -> None:
+    """Without it a cell that shows an error would go on being explained after a new release stopped raising it."""
+    course = make_course((' tags=["raises-exception"]\nprint("before")\n1 / 0', f"{tags}\n{code}"))
+    problems = _stored(course, {"refusal": outputs})
+    if said is None:
+        assert problems == []
+    else:
+        assert len(problems) == 2
+        for version, problem in zip(("lab", "solution"), problems, strict=True):
+            assert problem.startswith(f"90_mini · cell refusal (source.py line 50): in {version}.ipynb: {said}")
+
+
+def test_fallback_may_be_let_pass(make_course: MakeCourse) -> None:
+    """Without it a handler for a rare case would have to be written so that the lint does not see it."""
+    course = make_course(("# cut: Skip", "# allow: refusal fallback (rare)\n# cut: Skip"), (' tags=["raises-exception"]\nprint("before")\n1 / 0', f"\n{DEMO}"))
+    assert _stored(course, {"refusal": _printed("Done: 1")}) == []
+
+
+@pytest.mark.parametrize(
+    ("prose", "outputs", "missing"),
+    [
+        ("It saved 12 % of 0.40 USD.", "saved 0.1204 of 0.4 USD", ""),
+        ("It saved 12% of it.", "12 % saved", ""),
+        ("Between 20 and 30 percent.", "12 %", "30 %"),
+        ("It saved 12 to 15 %.", "12 % or 0.154", ""),
+        ("It saved 12 to 17 %.", "12 % or 0.154", "17 %"),
+        ("It cost **1,200** USD.", "1200", ""),
+        ("It cost 3 USD.", "4", "3 USD"),
+        ("The threshold is 0.75.", "0.749", ""),
+        ("The threshold is `0.75`.", "0.7", "0.75"),
+        ("Opus 4.7 and Sonnet-4.6 on Python 3.11, see [it](a-0.9.md).", "", ""),
+        ("5 minutes, 12 tickets, 2026-08-31.", "", ""),
+        ("```\n0.9\n```", "", ""),
+    ],
+)
+def test_number_in_prose_needs_an_output(make_course: MakeCourse, prose: str, outputs: str, missing: str) -> None:
+    """Without it a lab could go on claiming 12 % after the data, the seed or the prices had changed."""
+    lines = "\n".join(f"# {line}" for line in prose.splitlines())
+    lab = source.labs(make_course(("# Twice as much.", lines)), [])[0]
+    made = derive.notebook(lab, "lab")
+    next(cell for cell in made.cells if cell.id == "open").outputs = _printed(outputs)
+    found = list(claims.unbacked(lab, [made]))
+    if not missing:
+        assert found == []
+    else:
+        assert [f"no output or code of this lab holds {missing};" in problem for problem in found] == [True]
+        assert found[0].startswith("90_mini · cell idea (source.py line 29):")
+
+
+def test_number_from_elsewhere_is_let_pass_by_name(make_course: MakeCourse) -> None:
+    """Without it a cited number could not be told, or an old permission would stay after the number went."""
+    lab = source.labs(make_course(("# Twice as much.", "# They claim 80 %."), ("# cut: Skip", "# allow: idea 80 %, 15 % (published)\n# cut: Skip")), [])[0]
+    assert lint_source(lab) == []
+    assert list(claims.unbacked(lab, [])) == ["90_mini · cell idea (source.py line 30): does not say 15 %, which an `allow` lets pass"]
+
+
+def test_model_id_in_an_output_is_checked(make_course: MakeCourse) -> None:
+    """Without it a retired model could stay in a stored output after it left the table."""
+    problems = _stored(make_course(), {"refusal": ERROR, "open": _printed("asked us.anthropic.claude-sonnet-3-5")})
+    assert len(problems) == 2
+    assert all("us.anthropic.claude-sonnet-3-5 is no model of data/models.toml" in problem for problem in problems)
 
 
 @pytest.mark.parametrize(("heading", "counted"), [("The idea", True), ("Going further", False)])

@@ -45,7 +45,7 @@ def test_deck_follows_the_headings_and_leaves_out_set_up_and_checks(make_course:
     deck = stage.deck(*_built(make_course(FURTHER, FIGURE)))
     across = [cell.id for cell in deck.cells if cell.metadata.slideshow.slide_type == "slide"]
     ids = [cell.id for cell in deck.cells]
-    assert across == ["title", "idea", "ex1-text"]
+    assert across == ["title", "objectives", "idea", "ex1-text"]
     assert not {"settings", "ex1-check", "further", "room-idea"} & set(ids)
     skeleton, solution = (next(cell for cell in deck.cells if cell.id == f"ex1-{part}") for part in ("skeleton", "solution"))
     assert "return x + x" not in skeleton.source

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,9 +66,22 @@ def warm_fonts(course: Course) -> None:
         subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], env=surroundings, check=False, capture_output=True)
 
 
-def run(lab: Lab, version: str, made: NotebookNode, env: Mapping[str, str], scratch: Path) -> None:
-    """Execute a notebook in place; raise CellFailed naming lab, cell, source line and the error's one line."""
+def run(lab: Lab, version: str, made: NotebookNode, env: Mapping[str, str], scratch: Path, seconds: dict[str, float] | None = None) -> None:
+    """Execute a notebook in place; raise CellFailed naming lab, cell, source line and the error's one line.
+
+    `seconds` takes how long each cell ran, by its id.
+    """
     started: list[str] = []
+    began: dict[str, float] = {}
+
+    def on_start(cell: NotebookNode, cell_index: int) -> None:
+        started.append(cell.id)
+        began[cell.id] = time.monotonic()
+
+    def on_end(cell: NotebookNode, cell_index: int, **_: object) -> None:
+        if seconds is not None:
+            seconds[cell.id] = time.monotonic() - began[cell.id]
+
     manager = AsyncKernelManager(
         kernel_name="python3",
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # only this environment's kernel, whatever is installed for the user
@@ -81,7 +95,8 @@ def run(lab: Lab, version: str, made: NotebookNode, env: Mapping[str, str], scra
         record_timing=False,
         extra_arguments=QUIET_KERNEL,
         resources={"metadata": {"path": str(lab.folder)}},
-        on_cell_start=lambda cell, cell_index: started.append(cell.id),
+        on_cell_start=on_start,
+        on_cell_executed=on_end,
     )
     try:
         client.execute(env=dict(env), cleanup_kc=True)

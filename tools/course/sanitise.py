@@ -99,6 +99,8 @@ def findings(cell: NotebookNode, root: Path) -> Iterator[str]:
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         for kind in data:
+            if kind.startswith("image/") and not str(output.get("metadata", {}).get(kind, {}).get("alt", "")).strip():
+                yield "an image without alt text; draw it with the figure helper, whose caption is the alt text"
             if kind.startswith("application/vnd.jupyter.widget"):
                 yield "the output is a widget; leave widgets to interactive use (WORKSHOP_STATIC is 1 when a notebook is built)"
         if output.output_type == "stream" and output.name == "stderr":
@@ -108,6 +110,11 @@ def findings(cell: NotebookNode, root: Path) -> Iterator[str]:
             yield from (f"the output holds {what}: {_short(text, match)}" for match, what in _matches(text, root))
     if _has_image(cell) and not any(output.output_type == "stream" and output.text.strip() for output in cell.outputs):
         yield "an image without a caption; print the caption in the same cell, as the figure helper does"
+
+
+def printed(cell: NotebookNode) -> str:
+    """Return all text of a code cell's outputs, without colours."""
+    return plain("\n".join(text for output in cell.get("outputs", []) for text in _texts(output)))
 
 
 def _has_image(cell: NotebookNode) -> bool:

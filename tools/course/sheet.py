@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from tools.course.model import Cell, Lab
 from workshop_lib.lab import Exercise
 
-KEYS = ("minutes", "half", "told", "section", "say", "show", "ask", "cut")
+KEYS = ("minutes", "half", "told", "section", "say", "show", "ask", "cut", "allow")
 """What an instructor cell may hold, one `key: text` a line; a line without a key goes on with the one before.
 
 `minutes` is the full-day clock. The half-day clock is the same but where a cell says otherwise: `half` gives the section's shorter time, and
 `told: ex3` names core exercises that are solved on the projector instead of by the learners.
+`allow: CELL this, that (why)` lets the lint pass something in a cell; it is not in the run sheet.
 """
 
 GOING_FURTHER = "Going further"
@@ -22,6 +23,7 @@ TOLD_MINUTES = 1
 HEADER = re.compile(r"^#{2,3} Exercise (?P<number>\d+) · (?P<minutes>\d+) minutes? · (?P<level>\w+)(?: · (?P<title>.+))?$", re.MULTILINE)
 """An exercise's heading: "## Exercise 2 · 6 minutes · core", optionally followed by " · " and its title."""
 
+_ALLOW = re.compile(r"(?P<cell>[\w-]+) +(?P<what>[^()]+?) *\((?P<why>.+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 _KEY = re.compile(rf"^({'|'.join(KEYS)}):\s*(.*)$")
 
@@ -129,6 +131,18 @@ def sheet(lab: Lab) -> Sheet:
 def told_in(cell: Cell) -> list[str]:
     """Return the exercise ids under an instructor cell's `told`, as `told: ex3, ex5`."""
     return [named for key, text in notes_of(cell)[0] if key == "told" for named in re.split(r"[,\s]+", text) if named]
+
+
+def allowed(lab: Lab, cell_id: str) -> list[str]:
+    """Return what the lab's instructor cells let pass in a cell: "15 %" and "25 %" for `allow: claim 15 %, 25 % (published)`."""
+    found = (_ALLOW.fullmatch(text) for cell in lab.cells if "instructor" in cell.tags for key, text in notes_of(cell)[0] if key == "allow")
+    return [part.strip() for allow in found if allow is not None and allow["cell"] == cell_id for part in allow["what"].split(", ")]
+
+
+def wrong_allows(lab: Lab, cell: Cell) -> list[str]:
+    """Return an instructor cell's `allow` lines that cannot be read, give no reason, or name no cell of the lab."""
+    lines = [text for key, text in notes_of(cell)[0] if key == "allow"]
+    return [text for text in lines if (found := _ALLOW.fullmatch(text)) is None or lab.cell(found["cell"]) is None]
 
 
 def section_of(lab: Lab, position: int) -> Section:
