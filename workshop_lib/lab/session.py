@@ -10,7 +10,7 @@ from IPython.core.getipython import get_ipython
 from openai import OpenAI
 
 from workshop_lib import backend as backends
-from workshop_lib.lab import shell
+from workshop_lib.lab import room, shell
 from workshop_lib.lab.checking import judge
 from workshop_lib.lab.errors import ExerciseError, LabError
 from workshop_lib.lab.exercise import Exercise, exercises_of
@@ -60,6 +60,7 @@ class Lab:
             print(f"{exercise.label}: this is the reference from before, not your answer. Run your own cell again, then this one.")
             return answer
         outcome = judge(exercise, answer)
+        room.report(self.name, exercise_id, outcome.state)
         sentence = outcome.sentence(exercise.label)
         if outcome.state != "correct" and os.environ.get("WORKSHOP_STRICT") == "1":
             raise ExerciseError(sentence.replace("Going on with the reference.", "WORKSHOP_STRICT=1 stops here."))
