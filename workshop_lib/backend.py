@@ -6,11 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workshop_lib.errors import SandboxError
+from workshop_lib.joining import greet
 from workshop_lib.sandbox import process
-from workshop_lib.settings import BEDROCK_ENDPOINT, OPENAI_BASE, Settings, load
+from workshop_lib.settings import BEDROCK_ENDPOINT, OPENAI_BASE, ROOM, Settings, load
 
 _CONNECT_S = 1.0
 _OURS = "WORKSHOP_SANDBOX_PORT"  # tells this process and its children, such as kernels, which endpoint was not the user's choice
+ROOM_OPENED = "WORKSHOP_ROOM_OPENED"
+"""The variable that tells this process and its children that the backend is in a room: the address of the learner's sandbox there."""
 
 
 def open_backend(**overrides: Any) -> Settings:
@@ -19,9 +22,13 @@ def open_backend(**overrides: Any) -> Settings:
     In sandbox mode the environment of this process is pointed at the sandbox, so that plain boto3 and openai clients and child
     processes find it too. An endpoint that the user set is used as it is, if something answers there. Live settings are returned untouched.
     """
+    _leave_former_room()
     settings = load(**overrides)
     if settings.backend == "live":
         return settings
+    if settings.room_root is not None:
+        _open_room(settings, settings.room_root)
+        return load(**overrides)
     given = {BEDROCK_ENDPOINT: settings.bedrock_endpoint, OPENAI_BASE: settings.openai_base_url}
     if any(url is None or _ours(url) for url in given.values()):
         _open_sandbox(settings, given)
@@ -34,6 +41,24 @@ def open_backend(**overrides: Any) -> Settings:
 def reconnect(**overrides: Any) -> Settings:
     """Open the backend again after the sandbox was lost: it restarts on the port it had, so that existing clients go on working."""
     return open_backend(**overrides)
+
+
+def _leave_former_room() -> None:
+    """Forget the room that this process was in: the settings may name another by now, or none."""
+    root = os.environ.pop(ROOM_OPENED, None)
+    for variable in (BEDROCK_ENDPOINT, OPENAI_BASE):
+        if root and os.environ.get(variable, "").startswith(root):
+            del os.environ[variable]
+
+
+def _open_room(settings: Settings, root: str) -> None:
+    for variable, url in ((BEDROCK_ENDPOINT, settings.bedrock_endpoint), (OPENAI_BASE, settings.openai_base_url)):
+        if url is not None and not url.startswith(root) and not _ours(url):
+            raise SandboxError(f"{variable} is {url}, but {ROOM} is set too. Run: unset {variable}, or: workshop leave")
+    greet(settings)
+    os.environ.update({BEDROCK_ENDPOINT: root, OPENAI_BASE: f"{root}/v1", ROOM_OPENED: root})
+    os.environ.pop(_OURS, None)
+    _prepare_plain_clients(settings, urlsplit(root).hostname or "")
 
 
 def _open_sandbox(settings: Settings, given: dict[str, str | None]) -> None:
@@ -49,7 +74,7 @@ def _open_sandbox(settings: Settings, given: dict[str, str | None]) -> None:
     _prepare_plain_clients(settings)
 
 
-def _prepare_plain_clients(settings: Settings) -> None:
+def _prepare_plain_clients(settings: Settings, host: str = "127.0.0.1") -> None:
     """Set what a plain boto3 or openai client needs in order to start at all, and take away what makes it fail on plain http."""
     environment = os.environ
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "OPENAI_API_KEY"):
@@ -63,7 +88,7 @@ def _prepare_plain_clients(settings: Settings) -> None:
     environment.pop("AWS_BEARER_TOKEN_BEDROCK", None)  # botocore refuses a bearer token on plain http
     for variable in ("NO_PROXY", "no_proxy"):
         names = [name for name in environment.get(variable, "").split(",") if name]
-        environment[variable] = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost"]))
+        environment[variable] = ",".join(dict.fromkeys([*names, host, "127.0.0.1", "localhost"]))
 
 
 def _ours(url: str) -> bool:

@@ -59,6 +59,8 @@ def sandbox(
     replay: Annotated[Path | None, typer.Option(help="Answer from such a file.")] = None,
     on_miss: Annotated[str | None, typer.Option(help="What is not in it: error, stand-in or upstream.")] = None,
     api_key_env: Annotated[str | None, typer.Option(help="Variable that holds the upstream server's key.")] = None,
+    room: Annotated[bool, typer.Option("--room", help="Serve a class on this machine's network address, behind a key.")] = False,
+    address: Annotated[str | None, typer.Option(help="With --room: which address. Default: this machine's own in its network.")] = None,
 ) -> None:
     """Serve until interrupted, and print the lines that point boto3, the AWS CLI and openai at it."""
     if context.invoked_subcommand is None:
@@ -68,7 +70,8 @@ def sandbox(
         behind = sandbox_config.upstream(upstream, map_ or (), record, replay, on_miss, api_key_env)
         quotas = tuple(sandbox_config.quota(text) for text in quota or ())
         faults = tuple(sandbox_config.fault(text) for text in fault or ())
-        options = {"port": port, "seed": seed, "time_scale": time_scale, "quota": quotas, "fault": faults, "upstream": behind}
+        options: dict[str, object] = {"port": port, "seed": seed, "time_scale": time_scale, "quota": quotas, "fault": faults, "upstream": behind}
+        options |= {"room": room or None, "address": address}
         found = sandbox_config.read(config, options)
         prepare_process()
         from workshop_lib.sandbox.run import serve  # after the line above, because it loads the numerical libraries
@@ -82,6 +85,25 @@ def card(check: Annotated[bool, typer.Option(help="Only say whether docs/sandbox
     from workshop_lib.evaluation import card as model_card
 
     _report(model_card.check() if check else model_card.write())
+
+
+@app.command()
+def join(
+    room: Annotated[str, typer.Argument(help="The address that the instructor shows, such as http://10.0.0.5:8000/KEY.")],
+    name: Annotated[str, typer.Argument(help="What the board calls you.")],
+) -> None:
+    """Use the instructor's sandbox from now on: writes WORKSHOP_ROOM and WORKSHOP_LEARNER into .env.local."""
+    from workshop_lib.joining import join_room
+
+    typer.echo(join_room(room, name))
+
+
+@app.command()
+def leave() -> None:
+    """Go back to a sandbox of your own: takes WORKSHOP_ROOM and WORKSHOP_LEARNER out of .env.local."""
+    from workshop_lib.joining import leave_room
+
+    typer.echo(leave_room())
 
 
 @app.command()

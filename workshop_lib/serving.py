@@ -20,7 +20,7 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
-from workshop_lib.errors import PortError
+from workshop_lib.errors import PortError, SandboxError
 
 HOST = "127.0.0.1"
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -32,8 +32,12 @@ _STREAMS = 1024
 
 def names_loopback(host: str) -> bool:
     """Say whether the value of a Host header, with or without a port, names this machine; a page that had its own name point here does not."""
-    name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
-    return name.lower() in _LOOPBACK_NAMES
+    return host_name(host) in _LOOPBACK_NAMES
+
+
+def host_name(host: str) -> str:
+    """Return the name in a Host header's value, without its port and in lower case."""
+    return (host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host).lower()
 
 
 class Serving(Server):
@@ -77,6 +81,17 @@ class Serving(Server):
         await asyncio.wait({serving, again}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
 
 
+def own_address() -> str:
+    """Return this machine's address in its network, the one that its way out begins at; SandboxError if it has none. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # an address that is kept for documentation: only the route to it is looked up
+            found = str(asking.getsockname()[0])
+        except OSError as error:
+            raise SandboxError(f"This machine has no network to open a room in ({error.strerror}). Name an address of it with --address.") from error
+    return found
+
+
 def _handed_over(listening: socket.socket) -> SocketHolder:
     """Return a bound socket as granian takes it: its own copy, which it closes; the members of its holder differ between systems."""
     holder: Callable[..., SocketHolder] = SocketHolder  # its constructor is not in the type stub
@@ -88,23 +103,25 @@ def _handed_over(listening: socket.socket) -> SocketHolder:
     return holder(copy, False)
 
 
-def listen(port: int, *, or_any: bool = False) -> socket.socket:
-    """Return a listening socket on loopback; raise PortError with the remedy if the port is in use."""
+def listen(port: int, *, or_any: bool = False, address: str = HOST) -> socket.socket:
+    """Return a listening socket, on loopback unless another address of this machine is named; raise PortError with the remedy if that is not possible."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it; with Nagle's delay a reply takes 40 ms
     if os.name == "posix":  # elsewhere this option would share the port with another server
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((HOST, port))
+        sock.bind((address, port))
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         if or_any and port:
-            return listen(0)
+            return listen(0, address=address)
         reasons = {errno.EADDRINUSE: "in use by another program", errno.EACCES: "not allowed for this user"}
         reason = reasons.get(error.errno or 0, f"not available ({error.strerror})")
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise PortError(f"{address} is not an address of this machine. Name one that is with --address, or leave it out.") from error
         raise PortError(
-            f"Port {port} on {HOST} is {reason}. Choose another with --port, or --port 0 for a free one."
+            f"Port {port} on {address} is {reason}. Choose another with --port, or --port 0 for a free one."
         ) from error
     except OverflowError as error:
         sock.close()

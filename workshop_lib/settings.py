@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -17,6 +17,7 @@ from workshop_lib.paths import ROOT
 REGION_VARIABLES = ("WORKSHOP_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
 BEDROCK_ENDPOINT = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 OPENAI_BASE = "OPENAI_BASE_URL"
+ROOM, LEARNER = "WORKSHOP_ROOM", "WORKSHOP_LEARNER"
 ANY_AWS_ENDPOINT = "AWS_ENDPOINT_URL"
 NIM_HOSTED = "https://integrate.api.nvidia.com/v1"
 
@@ -55,6 +56,8 @@ class Settings(BaseSettings):
     retry_cap_s: float = Field(default=20, gt=0)
     seed: int = Field(default=0, ge=0)
     time_scale: float = Field(default=0.02, ge=0, le=10, description="sandbox only: seconds slept per second modelled")
+    room: str | None = Field(default=None, description="sandbox only: the instructor's sandbox, as http://HOST:PORT/KEY")
+    learner: str | None = Field(default=None, description="sandbox only: the name on the room's board")
 
     @field_validator("bedrock_endpoint", "openai_base_url")
     @classmethod
@@ -63,14 +66,33 @@ class Settings(BaseSettings):
             raise ValueError("it must be an address such as http://127.0.0.1:8000 or https://host/v1")
         return url
 
+    @field_validator("room")
+    @classmethod
+    def _room_address(cls, url: str | None) -> str | None:
+        if url is not None and not (_host(url) and re.fullmatch(r"http://[^/?#@\s]+/[^/?#\s]+/?", url)):
+            raise ValueError("it must be the address that the instructor shows, such as http://10.0.0.5:8000/KEY")
+        return url
+
+    @property
+    def room_root(self) -> str | None:
+        """Return the address of this learner's sandbox in the room, None outside a room or live."""
+        if self.backend != "sandbox" or self.room is None or self.learner is None:
+            return None
+        start, _, key = self.room.rstrip("/").rpartition("/")
+        return f"{start}/room/{quote(key, safe='')}/{quote(self.learner, safe='')}"
+
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
         if (self.guardrail_id is None) != (self.guardrail_version is None):
             given, value, absent = ("ID", self.guardrail_id, "VERSION") if self.guardrail_id else ("VERSION", self.guardrail_version, "ID")
             raise ValueError(f"BEDROCK_GUARDRAIL_{given} is {value!r} but BEDROCK_GUARDRAIL_{absent} is not set; set both, or neither")
         if self.backend == "sandbox":
+            if (self.room is None) != (self.learner is None):
+                given, absent = (ROOM, LEARNER) if self.room else (LEARNER, ROOM)
+                raise ValueError(f"{given} is set but {absent} is not; run: workshop join ADDRESS NAME, or: workshop leave")
+            in_room = {self.room_root, f"{self.room_root}/v1"}
             for variable, url in ((BEDROCK_ENDPOINT, self.bedrock_endpoint), (OPENAI_BASE, self.openai_base_url)):
-                if url is not None and not is_loopback(url):
+                if url is not None and not is_loopback(url) and url not in in_room:
                     raise ValueError(
                         f"{variable} is {shown(url)!r}, which is not on this machine, but WORKSHOP_BACKEND is 'sandbox'; "
                         f"run: unset {variable}, or set WORKSHOP_BACKEND=live"

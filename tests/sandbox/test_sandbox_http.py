@@ -135,6 +135,18 @@ def test_a_client_that_goes_away_leaves_the_server_serving(sandbox: Address, cal
     assert call("GET", "/health")[2]["status"] == "ok"
 
 
+def test_a_client_that_closes_its_side_is_let_go_at_once(sandbox: Address, call: Call) -> None:
+    """Without it a half-closed socket could be held open for ever; the HTTP server takes it for a client that left, answered or not."""
+    body = json.dumps({"messages": [{"role": "user", "content": [{"text": "What is 2 + 2?"}]}]}).encode()
+    head = f"POST {NANO_PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=30) as client:
+        client.sendall(head.encode() + body)
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 200")
+    assert call("GET", "/health")[0] == 200
+
+
 def test_http_2_without_tls_is_spoken_to_those_who_know(sandbox: Address) -> None:
     """Without it SDKs that speak HTTP/2 to Bedrock Runtime by default could not use the sandbox."""
     body = {"messages": [{"role": "user", "content": [{"text": "What is 2 + 2?"}]}]}
@@ -166,6 +178,7 @@ def test_fifty_megabytes_are_refused_and_not_kept(sandbox: Address, announced: b
     answer = httpx.post(f"{sandbox.root}{NANO_PATH}", content=parts, headers=headers, timeout=60, trust_env=False)
     assert answer.status_code == 413
     assert psutil.Process(sandbox.pid).memory_info().rss - before < 40 * 1024 * 1024
+    assert httpx.get(f"{sandbox.root}/health", timeout=60, trust_env=False).status_code == 200
 
 
 def test_slow_and_idle_clients_hold_nobody_up(sandbox: Address, call: Call) -> None:

@@ -10,7 +10,7 @@ from IPython.core.getipython import get_ipython
 from openai import OpenAI
 
 from workshop_lib import backend as backends
-from workshop_lib.lab import predictions, progress, shell
+from workshop_lib.lab import predictions, progress, room, shell
 from workshop_lib.lab.checking import Outcome, judge
 from workshop_lib.lab.errors import ExerciseError, LabError
 from workshop_lib.lab.exercise import Exercise, exercises_of
@@ -78,6 +78,7 @@ class Lab:
             return answer
         outcome = judge(exercise, answer)
         solved_before = self._remember(exercise_id, outcome)
+        room.report(self.name, exercise_id, outcome.state)
         sentence = outcome.sentence(exercise.label)
         if outcome.state != "correct" and os.environ.get("WORKSHOP_STRICT") == "1":
             raise ExerciseError(sentence.replace("Going on with the reference.", "WORKSHOP_STRICT=1 stops here."))

@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
 
 from workshop_lib.errors import SettingsError
 from workshop_lib.sandbox.faults import Fault
 from workshop_lib.sandbox.quotas import Quota
 
 Entry = TypeVar("Entry", bound=BaseModel)
+_PACE_OF_LABS = 0.02
 
 
 class SandboxConfig(BaseModel):
-    """One sandbox: port (0 takes a free one), seed, pace, the quotas and faults in force from the start, and who answers.
+    """One sandbox: port (0 takes a free one), seed, pace, the quotas and faults in force from the start, who answers, and for whom.
+
+    With `room` it serves a class on `address`, this machine's own in its network if there is none, at the pace of the labs.
 
     In a file the quotas are `[[quota]]` tables, the faults `[[fault]]`, and `[upstream]` is what `sandbox.upstream` takes.
     """
@@ -28,6 +31,14 @@ class SandboxConfig(BaseModel):
     quota: tuple[Quota, ...] = ()
     fault: tuple[Fault, ...] = ()
     upstream: dict[str, Any] | None = None
+    room: bool = False
+    address: IPvAnyAddress | None = None
+
+    @model_validator(mode="after")
+    def _address_of_a_room(self) -> "SandboxConfig":
+        if self.address is not None and not self.room:
+            raise ValueError("address is for a room only; a sandbox of your own answers on this machine. Add --room, or leave the address out")
+        return self
 
 
 def read(file: Path | None, options: Mapping[str, Any]) -> SandboxConfig:
@@ -36,14 +47,17 @@ def read(file: Path | None, options: Mapping[str, Any]) -> SandboxConfig:
     Quotas and faults of the options come after the file's. Raises SettingsError, one line with the place, for anything wrong.
     """
     found = _table(file) if file is not None else {}
-    given = {name: value for name, value in options.items() if value not in (None, (), {})}
+    given = {name: value for name, value in options.items() if value is not None and value != () and value != {}}
     for name in ("quota", "fault"):
         more = given.pop(name, ())
         if isinstance(found.get(name, []), list):
             given[name] = [*found.get(name, []), *more]
     if isinstance(found.get("upstream"), dict):
         given["upstream"] = {**found["upstream"], **given.get("upstream", {})}
-    return _valid(SandboxConfig, {**found, **given}, str(file) if file is not None else "sandbox")
+    whole = {**found, **given}
+    if whole.get("room"):
+        whole.setdefault("time_scale", _PACE_OF_LABS)
+    return _valid(SandboxConfig, whole, str(file) if file is not None else "sandbox")
 
 
 def quota(text: str) -> Quota:

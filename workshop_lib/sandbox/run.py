@@ -8,10 +8,12 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
+
+from starlette.types import ASGIApp
 
 from workshop_lib.errors import SandboxError
 from workshop_lib.sandbox import server, shapes
@@ -19,8 +21,11 @@ from workshop_lib.sandbox.config import SandboxConfig
 from workshop_lib.sandbox.faults import Fault
 from workshop_lib.sandbox.leases import Leases, Owner
 from workshop_lib.sandbox.quotas import Quota
+from workshop_lib.sandbox.room import entry
+from workshop_lib.sandbox.room.entry import Keys
+from workshop_lib.sandbox.room.members import Members
 from workshop_lib.sandbox.stand_ins import questions, triage
-from workshop_lib.serving import Serving, listen
+from workshop_lib.serving import HOST, Serving, listen, own_address
 
 _WATCH_S = 0.5
 _BANNER = """The sandbox answers on http://127.0.0.1:{port} (stand-in models; Ctrl-C ends it). Any credentials will do.
@@ -32,6 +37,16 @@ openai:
 curl:
   curl http://127.0.0.1:{port}/v1/chat/completions -H 'Authorization: Bearer sandbox' -H 'Content-Type: application/json' \\
     -d '{{"model": "meta/llama-3.1-8b-instruct", "messages": [{{"role": "user", "content": "What is 17 * 23?"}}]}}'
+"""
+_ROOM_BANNER = """The room is open on http://{address}:{port} (stand-in models). Ctrl-C ends it, and what it knows of learners with it.
+
+Learners, once, in their checkout (then open the labs as usual; `workshop leave` goes back to a sandbox of their own):
+  workshop join http://{address}:{port}/{join} "Their Name"
+The board, for everybody:
+  http://{address}:{port}{board}#{join}
+The board with the button that erases it, for you:
+  http://{address}:{port}{board}#{instructor}
+Everybody in this network who has a key may come in. The connection is not encrypted: no real tickets, no real keys.
 """
 
 
@@ -50,11 +65,20 @@ class Options:
     quotas: tuple[Quota, ...] = ()
     faults: tuple[Fault, ...] = ()
     upstream: Mapping[str, Any] | None = None
+    room: "RoomOptions | None" = None
+
+
+@dataclass(frozen=True)
+class RoomOptions:
+    """A room instead of a sandbox of one's own: where it listens, and the keys to it."""
+
+    address: str
+    keys: Keys
 
 
 def run(options: Options) -> None:
     """Serve until stopped or abandoned; raise PortError if the port is in use."""
-    listening = listen(options.port, or_any=options.or_any)
+    listening = listen(options.port, or_any=options.or_any, address=options.room.address if options.room else HOST)
     port = listening.getsockname()[1]
     try:
         _warm_up()
@@ -64,8 +88,8 @@ def run(options: Options) -> None:
         if options.state_file is not None:
             _write_state(options.state_file, options, port)
         if options.banner:
-            print(options.banner.format(port=port), *_notes(options), sep="", flush=True)
-        asyncio.run(_serve(sandbox, listening))
+            print(_banner(options, port), *_notes(options), sep="", flush=True)
+        asyncio.run(_serve(sandbox, _app(sandbox, options), listening))
         if options.state_file is not None and sandbox.leases.abandoned:
             _tidy(options.state_file)  # after a crash or a stop the files stay, so that a restart finds the port
     except KeyboardInterrupt:
@@ -114,8 +138,27 @@ def _warm_up() -> None:
     gc.enable()
 
 
-async def _serve(sandbox: server.Sandbox, listening: socket.socket) -> None:
-    await Serving(server.app(sandbox), listening).until_stopped(lambda: sandbox.leases.abandoned, _WATCH_S)
+def _app(sandbox: server.Sandbox, options: Options) -> ASGIApp:
+    if options.room is None:
+        return server.app(sandbox)
+
+    def another() -> server.Sandbox:
+        """Return a learner's sandbox: nothing is shared but who answers, which may be one upstream server and one recording."""
+        made = _sandbox(replace(options, upstream=None, owners=()))
+        made.answerer = sandbox.answerer
+        return made
+
+    return entry.app(Members(another), options.room.keys, options.room.address)
+
+
+def _banner(options: Options, port: int) -> str:
+    if options.room is None:
+        return options.banner.format(port=port)
+    return options.banner.format(port=port, address=options.room.address, join=options.room.keys.join, instructor=options.room.keys.instructor, board=entry.BOARD)
+
+
+async def _serve(sandbox: server.Sandbox, app: ASGIApp, listening: socket.socket) -> None:
+    await Serving(app, listening).until_stopped(lambda: sandbox.leases.abandoned, _WATCH_S)
 
 
 def leave(status: int = 0) -> NoReturn:
@@ -143,18 +186,20 @@ def _write_state(file: Path, options: Options, port: int) -> None:
 
 
 def serve(config: SandboxConfig) -> NoReturn:
-    """Run a sandbox in the foreground until Ctrl-C, printing how to point boto3, the AWS CLI and openai at it.
+    """Run a sandbox in the foreground until Ctrl-C, printing how to point boto3, the AWS CLI and openai at it, or how to join its room.
 
-    Raises PortError, one line with the remedy, if the port is in use.
+    Raises PortError, one line with the remedy, if the port is in use or the address is not this machine's, and SandboxError for a room on a
+    machine without a network.
     """
     options = Options(
         port=config.port,
         seed=config.seed,
         time_scale=config.time_scale,
-        banner=_BANNER,
+        banner=_ROOM_BANNER if config.room else _BANNER,
         quotas=config.quota,
         faults=config.fault,
         upstream=config.upstream,
+        room=RoomOptions(str(config.address or own_address()), Keys.drawn()) if config.room else None,
     )
     run(options)
     leave()

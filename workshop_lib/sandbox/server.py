@@ -104,11 +104,24 @@ class Sandbox(Handling):
 
 
 def app(sandbox: Sandbox) -> ASGIApp:
-    """Return the ASGI application of a sandbox."""
+    """Return the ASGI application of a sandbox for this machine: requests that name another host are refused."""
+    inside, refuse = routes(sandbox), Endpoint(_foreign_host)
+
+    async def entry(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not asgi.from_loopback(scope):
+            await refuse(scope, receive, send)
+        else:
+            await inside(scope, receive, send)
+
+    return entry
+
+
+def routes(sandbox: Sandbox) -> ASGIApp:
+    """Return the routes of a sandbox, for whoever may come in."""
     admin = Admin(sandbox)
     chat = Endpoint(sandbox.chat, lambda: chat_errors.Refusal(500, _FAILED, "server_error", "internal_error").reply())
     models = Endpoint(sandbox.models)
-    routes = [
+    table = [
         Route("/health", Endpoint(admin.health), methods=["GET"]),
         *(Route(f"{root}/chat/completions", chat, methods=["POST"]) for root in ("/v1", "/openai/v1")),
         *(Route(f"{root}/models{path}", models, methods=["GET"]) for root in ("/v1", "/openai/v1") for path in ("", "/{model:path}")),
@@ -120,15 +133,12 @@ def app(sandbox: Sandbox) -> ASGIApp:
         Route("/sandbox/lease", Endpoint(admin.lease), methods=["POST"]),
         Mount("/", Endpoint(_unknown)),
     ]
-    others = Starlette(routes=routes)
+    others = Starlette(routes=table)
     model = Endpoint(sandbox.model, lambda: bedrock_errors.Refusal("InternalServerException", _FAILED).reply())
-    refuse = Endpoint(_foreign_host)
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await others(scope, receive, send)
-        elif not asgi.from_loopback(scope):
-            await refuse(scope, receive, send)
         elif scope["raw_path"].startswith((b"/model/", b"/guardrail/")):  # before any router decodes the percent-encoded model id
             await model(scope, receive, send)
         else:
