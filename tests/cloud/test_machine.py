@@ -16,6 +16,8 @@ from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.llm import Gateway
 from workshop_lib.tasks import TRIAGE, Ticket
 
+pytestmark = pytest.mark.slow  # loading moto alone takes seconds
+
 TICKETS = [one.ticket for one in load_tickets("test")]
 BY_ID = {ticket.id: ticket.model_dump(exclude_none=True) for ticket in TICKETS}
 CLEAR = BY_ID["E-005"]
@@ -66,7 +68,6 @@ def test_a_few_tickets_as_in_the_plain_cascade(room: Room, gateway: Gateway) -> 
     assert {one["escalated"] for one in same(room, gateway, TICKETS[:6])} == {True, False}
 
 
-@pytest.mark.slow
 def test_sixty_tickets_trace_for_trace(room: Room, gateway: Gateway) -> None:
     """Without it a reply, a verdict or a cent could differ between what was measured and what is deployed."""
     results = same(room, gateway, TICKETS[:60])
@@ -166,7 +167,6 @@ def test_what_is_no_ticket_is_refused_before_a_call(room: Room, given: dict[str,
     assert visited(done) == ["Refused"]
 
 
-@pytest.mark.slow
 def test_many_tickets_from_a_file_and_one_that_is_none(room: Room) -> None:
     """Without it one bad line would end a whole file, or results would be lost."""
     bucket = "tickets-of-a-test"

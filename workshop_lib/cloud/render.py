@@ -20,7 +20,7 @@ NEEDED = (
     "tenacity", "typing-extensions", "typing-inspection", "urllib3",
 )  # fmt: skip
 """What the functions import, and what that needs; numbers and notebooks are not among it, so that a function starts quickly."""
-_TIERS = ("${CheapTier}", "${StrongTier}", "${JudgeTier}")
+_TIERS, _JUDGES = ("${CheapTier}", "${StrongTier}"), ("${JudgeTier}",)
 _NAMESPACE = "CascadeWorkshop/${AWS::StackName}"
 
 
@@ -94,7 +94,7 @@ def _alarm(alarm: Alarm) -> str:
 
 
 def _dashboard() -> str:
-    body: dict[str, Any] = dashboard(_TIERS, namespace=_NAMESPACE, region="${AWS::Region}")
+    body: dict[str, Any] = dashboard(_TIERS, _JUDGES, namespace=_NAMESPACE, region="${AWS::Region}")
     lines = [f"          {json.dumps(widget)}{',' if at < len(body['widgets']) - 1 else ''}\n" for at, widget in enumerate(body["widgets"])]
     head = "  Dashboard:\n    Type: AWS::CloudWatch::Dashboard\n    Properties:\n      DashboardName: !Sub \"${AWS::StackName}-${AWS::Region}\"\n      DashboardBody: !Sub |\n        {\"widgets\": [\n"
     return head + "".join(lines) + "        ]}\n"

@@ -10,9 +10,9 @@ GATES = ("confidence", "stakes", "judge", "schema")
 _WIDTH, _HEIGHT, _ACROSS = 8, 6, 3
 
 
-def dashboard(models: Sequence[str], *, namespace: str = NAMESPACE, region: str, gates: Sequence[str] = GATES, period_s: int = 300) -> dict[str, Any]:
-    """Return the body of a CloudWatch dashboard for the models (catalogue keys) and kinds of gate that a deployment uses."""
-    values = {None: (None,), "Model": tuple(dict.fromkeys(models)), "Gate": tuple(gates)}
+def dashboard(tiers: Sequence[str], judges: Sequence[str] = (), *, namespace: str = NAMESPACE, region: str, gates: Sequence[str] = GATES, period_s: int = 300) -> dict[str, Any]:
+    """Return the body of a CloudWatch dashboard for the tiers and judges (catalogue keys) and the kinds of gate that a deployment uses."""
+    values = {None: (None,), "Model": tuple(dict.fromkeys([*tiers, *judges])), "Tier": tuple(tiers), "Gate": tuple(gates)}
     return {"widgets": [_widget(place, one, values[one.dimension], namespace, region, period_s) for place, one in enumerate(METRICS)]}
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 Unit = Literal["Count", "Milliseconds", "None"]
 Kind = Literal["count", "share", "amount", "spread"]
-Dimension = Literal["Model", "Gate"]
+Dimension = Literal["Model", "Tier", "Gate"]
 NAMESPACE = "CascadeWorkshop"
 
 
@@ -42,7 +42,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("Latency", "spread", "Milliseconds", "Latency by model (ms)", "Latency of the calls that were answered.", "Model"),
     Metric("Retries", "count", "Count", "Retries by model", "Attempts beyond the first.", "Model"),
     Metric("Throttled", "count", "Count", "Throttled by model", "Calls given up because every attempt was throttled.", "Model"),
-    Metric("InvalidReplies", "share", "None", "Invalid replies by model", "Share of a tier's replies that hold no valid answer.", "Model"),
+    Metric("InvalidReplies", "share", "None", "Invalid replies by tier", "Share of a tier's replies that hold no valid answer.", "Tier"),
     Metric("GateReasons", "count", "Count", "Reasons to escalate", "Times that a gate would not let an answer pass.", "Gate"),
     Metric("JudgeScore", "spread", "None", "Judge's score (1 to 5)", "Score of the cheap answers that a judge sampled."),
 )

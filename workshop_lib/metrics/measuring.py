@@ -11,7 +11,7 @@ from workshop_lib.metrics.listed import Metric, metric
 
 @dataclass(frozen=True)
 class Measurement:
-    """One value of one metric; `where` is the value of its dimension, if it has one: a model's key or a kind of gate."""
+    """One value of one metric; `where` is the value of its dimension, if it has one: a model's or a tier's key, or a kind of gate."""
 
     metric: Metric
     value: float
