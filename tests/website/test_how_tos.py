@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from playbook import carry_out, copy_of_the_house, steps
+
 from workshop_lib.paths import ROOT
 
 PAGES = sorted((ROOT / "docs/how-to").glob("*.md"))
