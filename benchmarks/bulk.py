@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import sys
 import tempfile
 import time
@@ -103,9 +104,13 @@ def efficiency(bench: Bench) -> Iterator[Row]:
 def memory(bench: Bench) -> Iterator[Row]:
     """Measure resident memory of the command at C = 128, and how soon its first row is written."""
     bench.stub.plan(50)
-    small = finished(command(bench.stub, written(bench.folder, "small.ndjson", tickets(1000)), concurrency=128, fast=True))
+    source = written(bench.folder, "small.ndjson", tickets(1000))
+    finished(command(bench.stub, written(bench.folder, "one.ndjson", tickets(1)), concurrency=128, fast=True))  # compiles what is not yet
+    small = finished(command(bench.stub, source, concurrency=128, fast=True))
     yield Row("resident memory at C = 128, 1,000 tickets, peak", small.peak_mib, 80, "MiB")
-    yield Row("first result after start", small.first_s, 1, "s")
+    again = [small, *(finished(command(bench.stub, source, concurrency=128, fast=True)) for _ in range(bench.size(4, 1)))]
+    yield Row("first result after start, C = 128, median", statistics.median(run.first_s for run in again), 1, "s")
+    yield Row("processor time to the first result, C = 128, median", statistics.median(run.first_cpu_s for run in again), 1, "s")
     n = bench.size(50_000, 2000)
     bench.stub.plan(20)
     large = finished(command(bench.stub, written(bench.folder, "large.ndjson", tickets(n)), concurrency=128, fast=True))

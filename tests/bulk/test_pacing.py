@@ -3,10 +3,12 @@
 import heapq
 import random
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 
 from workshop_lib.bulk.pacing import Limit, Pacer, Rate, Stopped
@@ -146,6 +148,29 @@ def test_a_quiet_busy_second_gains_and_an_idle_one_nothing() -> None:
     assert rate.per_second == pytest.approx(before * 1.02)
 
 
+def test_a_thread_that_wakes_late_does_not_slow_the_rate() -> None:
+    """Without it the milliseconds by which threads wake late would add up to a part of the quota that nobody uses."""
+    rate, now = Rate(Limit(rpm=3000)), 0.0
+    for _ in range(1000):
+        now += rate.delay(now) + 0.004
+        rate.sent(now)
+    assert 1000 / now >= 0.985 * 50
+
+
+@property_settings(max_examples=40)
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=60), st.floats(0, 1))
+def test_a_stated_rate_is_kept_in_every_second(pauses: list[float], window_s: float) -> None:
+    """Without it what makes up for a delay could become a burst that a service refuses."""
+    rate, now, left = Rate(Limit(rpm=3000)), 0.0, []
+    for pause in pauses:
+        now += pause
+        now += rate.delay(now)
+        rate.sent(now)
+        left.append(now)
+    for begin in left:
+        assert sum(begin <= moment <= begin + window_s for moment in left) <= 1 + 50 * (window_s + 0.1) + 1e-6
+
+
 @given(st.lists(st.floats(0, 500), min_size=1, max_size=60), st.floats(60, 6000))
 def test_stated_tokens_are_never_overdrawn_by_more_than_one_send(sizes: list[float], tpm: float) -> None:
     """Without it a stated token limit would only be a suggestion."""
@@ -198,7 +223,7 @@ def test_stopping_wakes_all_that_wait() -> None:
 def test_those_refused_before_go_first() -> None:
     """Without it a retried ticket would queue behind hundreds of new ones and come last."""
     clock = [0.0]
-    pacer = Pacer(Limit(rpm=60 / 0.98), clock=lambda: clock[0])
+    pacer = Pacer(Limit(rpm=6000 / 0.99), clock=lambda: clock[0])
     pacer.acquire()
     order: list[str] = []
 
@@ -212,11 +237,11 @@ def test_those_refused_before_go_first() -> None:
         thread.start()
         threads.append(thread)
         while len(pacer._queue) < len(threads):
-            pass
-    for moment in (1.0, 2.0):
+            time.sleep(0.001)
+    for place, moment in enumerate((0.01, 0.02)):
         clock[0] = moment
-        while len(order) < moment:
-            pass
+        while len(order) <= place:
+            time.sleep(0.001)
     for thread in threads:
         thread.join(10)
     assert order == ["retried", "new"]

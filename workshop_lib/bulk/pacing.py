@@ -22,7 +22,8 @@ _CUTS_APART = 6
 _GROWTH_PER_S = 1.02
 _QUICK_GROWTH_PER_S = 1.2
 _BUSY = 0.8
-_MARGIN = 0.98
+_MARGIN = 0.99
+_LATE_S = 0.1  # threads wake late, on a busy machine above all; a send so late does not hold back those after it
 _SLOWEST = 0.2
 
 
@@ -44,8 +45,8 @@ class Rate:
 
     Without a stated rate it is free until the first refusal, then 0.7 times the sends of the last second; times 0.9 for further refusals,
     at most twice a second; for every busy second without one two percent more, and a fifth more until the second cut, as the first may rest on
-    few sends. A stated limit is a ceiling on the same rule, with a
-    bucket of tokens that each send reserves from. Refusals that come at any rate do not slow it down for long (see `Evidence`).
+    few sends. A stated limit is a ceiling on the same rule (0.99 of it, as clocks differ), with a bucket of tokens that each send reserves from.
+    Sends are evenly spaced, but for those that make up for a delay of up to a tenth of a second. Refusals that come at any rate do not slow it down for long (see `Evidence`).
     """
 
     def __init__(self, limit: Limit | None = None) -> None:
@@ -74,7 +75,7 @@ class Rate:
         self._sends.append(now)
         self._forget(now)
         if self.per_second is not None:
-            self._next = max(self._next, now) + 1 / self.per_second
+            self._next = max(self._next, now - _LATE_S) + 1 / self.per_second
         self._tokens -= tokens
 
     def settled(self, reserved: float, used: float) -> None:
