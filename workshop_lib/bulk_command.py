@@ -268,13 +268,13 @@ def _confirm(options: Options, settings: Settings, expected: Estimate) -> None:
 def _pace(options: Options) -> Pace:
     if options.processes > options.concurrency:
         raise typer.BadParameter(f"{options.processes} processes need a concurrency of at least as many", param_hint="--processes")
-    rpm, tpm = _by_model("--rpm", options.rpm), _by_model("--tpm", options.tpm)
+    rpm, tpm = by_model("--rpm", options.rpm), by_model("--tpm", options.tpm)
     limits = {key: Limit(rpm.get(key), tpm.get(key)) for key in rpm.keys() | tpm.keys()}
-    at_once = {key: max(1, int(most)) for key, most in _by_model("--tier-concurrency", options.tier_concurrency).items()}
+    at_once = {key: max(1, int(most)) for key, most in by_model("--tier-concurrency", options.tier_concurrency).items()}
     return Pace(options.concurrency, limits, at_once, options.max_calls)
 
 
-def _by_model(option: str, given: Sequence[str]) -> Mapping[str, float]:
+def by_model(option: str, given: Sequence[str]) -> Mapping[str, float]:
     """Return MODEL=NUMBER words as a table by model key."""
     found: dict[str, float] = {}
     for word in given:

@@ -1,4 +1,4 @@
-"""The command line: `workshop doctor, sandbox, run, lab, progress, triage, bulk, bakeoff, serve, cloud, build, lint, data`."""
+"""The command line: every `workshop` command."""
 
 import sys
 from pathlib import Path
@@ -194,6 +194,31 @@ def bulk(
     status = run_command(options, sys.argv[2:])
     if status:
         raise typer.Exit(status)
+
+
+@app.command()
+def capacity(
+    per_day: Annotated[float, typer.Option(help="Tickets a day.", min=1)],
+    escalation: Annotated[list[float] | None, typer.Option(help="Share of a tier's tickets that go on to the next; one for each further tier.")] = None,
+    tiers: Annotated[str, typer.Option(help="Models from cheap to strong, by comma.")] = "nano,sonnet",
+    peak: Annotated[float, typer.Option(help="Times the mean rate at the busiest time.", min=1)] = 1.0,
+    max_tokens: Annotated[int | None, typer.Option(help="maxTokens of a call; default: what triage asks for.", min=1)] = None,
+    calls_per_process: Annotated[float, typer.Option(help="Calls a second of one process; `make bench` measures it.", min=1)] = 400.0,
+    p95_ms: Annotated[list[str] | None, typer.Option(help="MODEL=MILLISECONDS that you measured. Repeatable.")] = None,
+    input_tokens: Annotated[list[str] | None, typer.Option(help="MODEL=TOKENS of a call. Repeatable.")] = None,
+    output_tokens: Annotated[list[str] | None, typer.Option(help="MODEL=TOKENS of an answer. Repeatable.")] = None,
+) -> None:
+    """Say what so many tickets a day take: calls a second, calls at once, quota, processes, USD."""
+    from workshop_lib.bulk.capacity import Known, plan
+    from workshop_lib.bulk_command import by_model
+
+    known = Known(by_model("--input-tokens", input_tokens or ()), by_model("--output-tokens", output_tokens or ()), by_model("--p95-ms", p95_ms or ()))
+    named = [name.strip() for name in tiers.split(",")]
+    try:
+        found = plan(per_day, escalation or [], tiers=named, peak=peak, max_tokens=max_tokens, calls_per_process=calls_per_process, known=known)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    typer.echo(found.table())
 
 
 @app.command()
