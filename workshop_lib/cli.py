@@ -1,4 +1,4 @@
-"""The command line: `workshop doctor, sandbox, run, lab, triage, bulk, bakeoff, serve, build, lint, data`."""
+"""The command line: `workshop doctor, sandbox, join, leave, run, lab, triage, bulk, bakeoff, serve, build, lint, data`."""
 
 import sys
 from pathlib import Path
