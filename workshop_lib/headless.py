@@ -22,6 +22,7 @@ from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
 from workshop_lib.evaluation.report import report_html
 from workshop_lib.lab import start
+from workshop_lib.lab.page import lab_page
 from workshop_lib.llm import connect
 from workshop_lib.paths import OUT, ROOT, STATE
 
@@ -29,8 +30,6 @@ NOTEBOOKS = ROOT / "notebooks"
 QUIET_KERNEL = ["--IPKernelApp.log_level=50"]  # a kernel on loopback TCP warns that it is not encrypted, and reports its own shutdown
 _COLUMNS = ["arm", "n", "right", "accuracy", "low", "high", "cost_per_1000", "p50_ms", "escalation_rate", "human_recall", "source"]
 _STOP_S = 30.0
-# On a narrow screen the page would fold the lines of printed tables; they are scrolled instead.
-_NARROW = "<style>@media (max-width: 700px) { .jp-RenderedText pre { white-space: pre; overflow-x: auto; } }</style>"
 
 
 class LabError(WorkshopError):
@@ -141,12 +140,10 @@ def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
 
 def _page(notebook: Path) -> Path:
     import nbformat  # takes a second or more to import, which the bake-off need not wait for
-    from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", mermaid_layout_elk_js_url="")  # type: ignore[no-untyped-call]  # a page must open without a network
-    body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
+    body = lab_page(nbformat.read(notebook, as_version=4), notebook.stem)
     page = notebook.with_suffix(".html")
-    page.write_text(relinked(body.replace("</head>", f"{_NARROW}</head>", 1), notebook.parent), encoding="utf-8")
+    page.write_text(relinked(body, notebook.parent), encoding="utf-8")
     return page
 
 

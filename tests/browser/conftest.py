@@ -67,17 +67,17 @@ def lab(sandbox_process: process.Address, tmp_path_factory: pytest.TempPathFacto
             server.wait()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
-    """Give a page of its own."""
+    """Give one page to the tests of a module: opening JupyterLab takes longer than most of what is done in it."""
     context = browser.new_context(viewport={"width": 1280, "height": 1400})
     context.set_default_timeout(jupyter.PATIENCE_MS)
     yield context.new_page()
     context.close()
 
 
-@pytest.fixture
-def shot(request: pytest.FixtureRequest) -> Callable[..., None]:
+@pytest.fixture(scope="session")
+def shot() -> Callable[..., None]:
     """Give a function that keeps a screenshot of a page or a part of it under out/browser/."""
 
     def keep(part: Any, name: str) -> None:

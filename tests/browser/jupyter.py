@@ -92,6 +92,14 @@ def open_notebook(page: Page, jupyter: Jupyter, name: str) -> None:
     expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=PATIENCE_MS)  # the notebook's own mark says idle before there is a kernel
 
 
+def take_theme(page: Page, theme: str) -> None:
+    """Choose JupyterLab's Light or Dark theme by its menu."""
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_role("menuitem", name="Theme", exact=True).hover()
+    page.get_by_role("menuitemcheckbox", name=f"JupyterLab {theme}", exact=True).click()
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", f"JupyterLab {theme}", timeout=PATIENCE_MS)
+
+
 def run_all(page: Page) -> None:
     """Run all cells by the menu, and wait for the last one."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
