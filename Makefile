@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 -p no:nbval
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-.PHONY: help install run test test-fast test-llm lab bench build docs seeds fuzz soak clean lint types static card site
+.PHONY: help install run test test-fast test-llm lab bench build docs seeds fuzz nightly soak clean lint types static card site
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,7 +43,7 @@ test: $(TESTABLE)  ## Everything CI runs: lint, types, tests, documentation, not
 
 test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in less than a minute
 	@$(MAKE) --no-print-directory -j2 lint types
-	$(PYTEST) -m "not slow" --ignore tests/course tests
+	$(PYTEST) -m "not slow" --hypothesis-profile quick --ignore tests/course tests
 
 # These work on one core each, so two of them go side by side.
 static: types lint card site
@@ -85,6 +85,9 @@ test-llm: $(TESTABLE)  ## Try a real small model behind the sandbox; installs it
 
 fuzz: $(TESTABLE)  ## Send mutated requests to the sandbox for a minute: no answer of 500 or above, no hang
 	FUZZ_SECONDS=60 $(BIN)/python -m pytest -q tests/fuzz
+
+nightly: $(TESTABLE)  ## The properties with 2,000 examples each
+	$(PYTEST) --hypothesis-profile nightly --ignore tests/course tests
 
 soak: $(TESTABLE)  ## Kill bulk runs of 5,000 tickets twenty times while the service fails: nothing lost, nothing twice (half an hour)
 	WORKSHOP_SOAK=1 $(BIN)/python -m pytest -q tests/bulk/test_reliability.py -k killed

@@ -22,7 +22,8 @@ from workshop_lib.settings import Settings
 _PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
 
 only_loopback.install()
-hypothesis_settings.register_profile("workshop", deadline=None)  # how long an example takes says nothing on a shared machine
+for profile, examples in (("workshop", 100), ("quick", 25), ("nightly", 2_000)):  # make test, make test-fast, make nightly
+    hypothesis_settings.register_profile(profile, deadline=None, max_examples=examples)  # how long one takes says nothing on a shared machine
 hypothesis_settings.load_profile("workshop")
 os.environ["PYTHONPATH"] = str(Path(only_loopback.__file__).parent)  # for the processes that tests start
 

@@ -9,6 +9,8 @@ import pytest
 
 from workshop_lib.paths import ROOT
 
+pytestmark = pytest.mark.slow  # each test starts the real command, most of them a sandbox
+
 
 def workshop(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, in this environment."""
@@ -27,7 +29,6 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
         assert word in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_triage_tells_every_step_with_its_cost_and_source() -> None:
     """Without it the shortest way to see a cascade could print nothing of use."""
@@ -38,7 +39,6 @@ def test_triage_tells_every_step_with_its_cost_and_source() -> None:
     assert done.stdout.strip().endswith("source: sandbox")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_bulk_writes_a_row_a_tier_and_says_what_it_cost(tmp_path: Path) -> None:
     """Without it a file of tickets could lose some on the way."""
@@ -51,7 +51,6 @@ def test_bulk_writes_a_row_a_tier_and_says_what_it_cost(tmp_path: Path) -> None:
     assert done.stdout.startswith("25 tickets, ")
 
 
-@pytest.mark.slow
 def test_synthetic_tickets_are_the_same_for_the_same_seed() -> None:
     """Without it two load tests could not be compared."""
     first, again, other = (workshop("data", "synthetic", "--n", "5", "--seed", seed).stdout for seed in ("1", "1", "2"))
@@ -94,7 +93,6 @@ def test_broken_ticket_file_is_one_line_before_any_call(tmp_path: Path, text: st
     assert not (tmp_path / "out.ndjson").exists()
 
 
-@pytest.mark.slow
 def test_port_in_use_is_one_line() -> None:
     """Without it a second sandbox on a port would end in a stack of an event loop."""
     import socket
@@ -105,7 +103,6 @@ def test_port_in_use_is_one_line() -> None:
         assert_one_line(workshop("sandbox", "--port", str(taken.getsockname()[1])), "in use", "--port 0")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_doctor_is_well_on_this_checkout() -> None:
     """Without it the first advice of the README could itself be broken."""
@@ -115,7 +112,6 @@ def test_doctor_is_well_on_this_checkout() -> None:
     assert names == ["python", "packages", "kernel", "port", "data", "write access", "models", "settings", "sandbox"]
 
 
-@pytest.mark.slow
 def test_doctor_names_the_wrong_setting() -> None:
     """Without it the doctor would fall ill of what it is asked to find."""
     done = workshop("doctor", env={"WORKSHOP_BACKEND": "snadbox"})
@@ -123,7 +119,6 @@ def test_doctor_names_the_wrong_setting() -> None:
     assert "FAIL settings: WORKSHOP_BACKEND is 'snadbox'" in done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_bulk_refuses_to_write_over_its_own_tickets(tmp_path: Path) -> None:
     """Without it one wrong name would replace a person's tickets by their answers."""
@@ -134,7 +129,6 @@ def test_bulk_refuses_to_write_over_its_own_tickets(tmp_path: Path) -> None:
     assert source.read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     """Without it a missing folder or a full disk would end in a traceback."""
     assert_one_line(workshop("data", "synthetic", "--n", "1", "--out", str(tmp_path / "none" / "out.ndjson")), "out.ndjson", "No such file")
@@ -165,7 +159,6 @@ def test_ticket_that_is_too_long_is_one_line() -> None:
     assert_one_line(workshop("triage", "x" * 20_001), "body", "20000", "Shorten")
 
 
-@pytest.mark.slow
 def test_bulk_never_writes_over_its_own_tickets(tmp_path: Path) -> None:
     """Without it a slip with --out would destroy the tickets."""
     source = tmp_path / "in.ndjson"
@@ -188,7 +181,6 @@ def test_negative_seed_is_blamed_on_the_option() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
 @pytest.mark.usefixtures("sandbox")
 def test_ctrl_c_ends_jupyterlab(tmp_path: Path) -> None:
@@ -245,7 +237,6 @@ def test_report_folder_that_cannot_be_written_is_refused_before_any_call(monkeyp
                 bakeoff_command.bakeoff(options)
 
 
-@pytest.mark.slow
 def test_bakeoff_dry_run_prices_the_calls_and_makes_none(tmp_path: Path) -> None:
     """Without it nobody could know the bill before the run."""
     cache = tmp_path / "r.jsonl"
@@ -257,7 +248,6 @@ def test_bakeoff_dry_run_prices_the_calls_and_makes_none(tmp_path: Path) -> None
     assert not cache.exists()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_bakeoff_labels_once_and_composes_from_what_is_stored(tmp_path: Path) -> None:
     """Without it the stored replies would not be enough for the arms, or would be asked again."""
@@ -318,7 +308,6 @@ def test_bakeoff_options_that_do_not_fit_are_one_line(fields: dict[str, object],
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.slow
 def test_live_bakeoff_is_not_begun_without_a_yes(tmp_path: Path) -> None:
     """Without it a script could spend money that nobody agreed to."""
     done = workshop("bakeoff", "--live", "--limit", "2", "--cache", str(tmp_path / "r.jsonl"), "--no-report")

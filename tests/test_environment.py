@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 
 import pytest
 import yaml
@@ -21,9 +22,10 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked(lock: str) -> list[Requirement]:
+@cache
+def locked(lock: str) -> tuple[Requirement, ...]:
     """Return a lock's pins."""
-    return [Requirement(found["pin"]) for found in ENTRY.finditer(LOCKS[lock])]
+    return tuple(Requirement(found["pin"]) for found in ENTRY.finditer(LOCKS[lock]))
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -7,6 +7,7 @@ import pytest
 from workshop_lib.paths import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_the_code_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """Without it the first code that a reader copies could be of an older interface."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from replies import BLOCKED, OUTCOMES, REPLIES, TICKET, TIERS, asks, grade, says
 
@@ -60,7 +60,6 @@ class Weather:
         return outcome
 
 
-@settings(max_examples=300, deadline=None)
 @given(POLICIES, st.lists(ANYTHING, max_size=14))
 def test_no_outage_loses_an_item_and_everything_that_ran_is_charged(policy: Policy, outcomes: list[Any]) -> None:
     """Without it some order of failures could raise, lose the item, or leave a judge, a sample or a losing tier out of the bill."""
@@ -79,7 +78,6 @@ def test_no_outage_loses_an_item_and_everything_that_ran_is_charged(policy: Poli
         assert trace.outcome == "guardrail"
 
 
-@settings(max_examples=200, deadline=None)
 @given(POLICIES, st.lists(ANYTHING, max_size=14))
 def test_a_safety_flag_never_disappears(policy: Policy, outcomes: list[Any]) -> None:
     """Without it a later tier, a failure or a limit could call off the person that somebody asked for."""
@@ -90,7 +88,6 @@ def test_a_safety_flag_never_disappears(policy: Policy, outcomes: list[Any]) -> 
     assert trace.review_required or not any(call.needs_human for call in trace.calls)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(REPLIES, REPLIES, REPLIES), min_size=1, max_size=8), st.floats(0, 1), st.floats(0, 1))
 def test_a_higher_threshold_never_escalates_less_through_three_tiers(items: list[Any], one: float, other: float) -> None:
     """Without it a threshold could not be tuned by looking at the escalation rate."""
@@ -103,7 +100,6 @@ def test_a_higher_threshold_never_escalates_less_through_three_tiers(items: list
     assert all(less <= more for less, more in zip(reached(low), reached(high), strict=True))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(OUTCOMES, OUTCOMES, OUTCOMES), min_size=1, max_size=5), st.builds(Policy, name=st.just("p"), tiers=st.just(TIERS), gates=st.just((ConfidenceGate(below=0.7), StakesGate())), trouble=TROUBLES))
 def test_a_cascade_composed_of_single_model_outputs_is_the_live_one(items: list[Any], policy: Policy) -> None:
     """Without it arms compared on recorded outputs would not be the policies that run."""

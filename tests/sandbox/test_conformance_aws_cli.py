@@ -11,6 +11,7 @@ import pytest
 
 from workshop_lib.sandbox import process
 
+pytestmark = pytest.mark.slow  # the command takes a second to start
 NANO = "nvidia.nemotron-nano-3-30b"
 TOOL = {
     "tools": [
@@ -49,7 +50,6 @@ def _messages(text: str) -> str:
     return json.dumps([{"role": "user", "content": [{"text": text}]}])
 
 
-@pytest.mark.slow
 def test_cli_converses(aws: Any) -> None:
     """Without it the lines that the sandbox prints for the AWS CLI could be wrong."""
     done = aws("converse", "--model-id", NANO, "--messages", _messages("What is 3 + 4?"))
@@ -59,7 +59,6 @@ def test_cli_converses(aws: Any) -> None:
     assert reply["usage"]["totalTokens"] == reply["usage"]["inputTokens"] + reply["usage"]["outputTokens"]
 
 
-@pytest.mark.slow
 def test_cli_gets_a_forced_tool_call(aws: Any) -> None:
     """Without it nested JSON documents could be lost on the way through another client's parser."""
     model = "us.anthropic.claude-sonnet-4-6"
@@ -78,7 +77,6 @@ def test_cli_shows_the_error_of_the_service(aws: Any) -> None:
     assert "on-demand throughput" in done.stderr
 
 
-@pytest.mark.slow
 def test_cli_counts_tokens_as_converse_does(aws: Any) -> None:
     """Without it a document nested two operations deep could be read differently when another client sends it."""
     asked = _messages("What is 3 + 4?")

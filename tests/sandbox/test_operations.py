@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workshop_lib import catalog
@@ -47,7 +47,6 @@ JSON: Any = st.recursive(
 MEMBERS = st.sampled_from(TOP)
 
 
-@settings(max_examples=200)
 @given(
     operation=st.sampled_from(operations.ASKING),
     key=st.sampled_from(["nano", "sonnet", "opus"]),
@@ -60,7 +59,6 @@ def test_any_body_is_understood_or_refused(operation: str, key: str, body: dict[
     assert status(lambda: operations.exchange(operation, catalog.model(key), fields, {}, 0)) < 500
 
 
-@settings(max_examples=100)
 @given(fields=st.dictionaries(MEMBERS | st.just("content"), JSON, max_size=4), name=st.sampled_from(["count-tokens", "apply"]))
 def test_any_body_of_a_direct_operation_is_answered_or_refused(fields: dict[str, Any], name: str) -> None:
     """Without it CountTokens or ApplyGuardrail could crash on an odd body."""

@@ -19,6 +19,7 @@ from workshop_lib.service import create_app, running
 from workshop_lib.settings import load
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+expect.set_options(timeout=30_000)  # on a busy machine a page takes its time
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; apt-get install chromium runs these")]
 
 Serving = Callable[..., httpx.Client]

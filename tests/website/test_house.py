@@ -51,3 +51,16 @@ def test_links_of_a_rendered_lab_lead_to_built_pages(here: House) -> None:
     assert site_html(html, "labs/01_x.md", here) == (
         '<a href="../syllabus.html">s</a> <a href="01_x_solution.html#ex1">t</a> prices (<code>data/t.toml</code>) <a href="#x">u</a>'
     )
+
+
+def test_a_new_guide_is_found_without_being_named(tmp_path: Path) -> None:
+    """Without it a page that somebody adds would fail the build, or be built and linked from nowhere."""
+    from mkdocs.config.defaults import MkDocsConfig
+
+    from tools.website.hooks import on_config
+
+    for name in ("index.md", "a.md", "new.md"):
+        (tmp_path / name).write_text("# x", encoding="utf-8")
+    config = MkDocsConfig()
+    config.load_dict({"docs_dir": str(tmp_path), "nav": [{"Start": "index.md"}, {"Labs": [{"One": "labs/1.md"}]}, {"Guides": ["a.md"]}]})
+    assert on_config(config).nav == [{"Start": "index.md"}, {"Labs": [{"One": "labs/1.md"}]}, {"Guides": ["a.md", "new.md"]}]

@@ -1,8 +1,10 @@
 """What MkDocs calls while it builds the site (`hooks` in mkdocs.yml)."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -29,6 +31,23 @@ def _notebook(page: str) -> Path | None:
     """Return the notebook that a page shows, if it shows one."""
     source = _house().source_of(page)
     return _house().root / source if source.endswith(".ipynb") else None
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the guides in docs/ that mkdocs.yml does not name to the section Guides, after those it does, so that a new page is found at once."""
+    named = set(_leaves(config.nav))
+    guides = next(section["Guides"] for section in config.nav or [] if isinstance(section, dict) and "Guides" in section)
+    guides += [path.name for path in sorted(Path(config.docs_dir).glob("*.md")) if path.name not in named]
+    return config
+
+
+def _leaves(nav: Any) -> Iterator[str]:
+    """Yield the pages that a part of the navigation names."""
+    if isinstance(nav, str):
+        yield nav
+    elif nav:
+        for part in nav.values() if isinstance(nav, dict) else nav:
+            yield from _leaves(part)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
