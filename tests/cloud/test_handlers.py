@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
 
-from workshop_lib.cascade import Trace
+from workshop_lib.cascade import Trace, walk
 from workshop_lib.catalog import model
 from workshop_lib.cloud import handlers
 from workshop_lib.cloud.casing import converse, from_states, to_states
-from workshop_lib.cloud.deployment import deployment
+from workshop_lib.cloud.deployment import Deployment, deployment
 from workshop_lib.cloud.replay import Answered, Wanted, resume
-from workshop_lib.cloud.wire import Failed, call_error
+from workshop_lib.cloud.wire import Case, Failed, Recorded, call_error, reply_document
 from workshop_lib.errors import DataError, SettingsError
-from workshop_lib.llm import CallError, Cost, Reply, Usage
+from workshop_lib.llm import CallError, Cost, Reply, Request, Usage, price
 from workshop_lib.llm.bedrock import converse_arguments
 from workshop_lib.tasks import TRIAGE, Ticket
 
@@ -201,6 +203,44 @@ def test_a_walk_in_instalments_refuses_calls_that_are_not_its_own() -> None:
     ended = resume(TICKET, policy, [Answered("tier", "nano", reply(0.1)), Answered("tier", "sonnet", CallError("server", "m", "x."))])
     assert isinstance(ended, Trace)
     assert ended.model_used == "nano"
+
+
+OUTCOMES = st.one_of(
+    st.builds(reply, confidence=st.floats(0, 1)),
+    st.just(Reply("m", "no idea", None, Usage(1, 1), Cost(0.1), 50.0, "end_turn")),
+    st.just(Reply("m", "Blocked.", None, Usage(1, 0), Cost(0.1), 50.0, "guardrail_intervened")),
+    st.builds(lambda value: Reply("m", "", {"score": value}, Usage(1, 1), Cost(0.2), 70.0, "tool_use"), st.integers(0, 6)),
+    st.sampled_from(["throttled", "server", "access", "read_timeout", "model"]).map(lambda kind: CallError(kind, "m", "x.")),
+)
+
+
+@given(nano=OUTCOMES, sonnet=OUTCOMES, opus=OUTCOMES, rate=st.sampled_from([0.0, 0.5, 1.0]), budget=st.sampled_from([0.0, 0.05, 0.25]))
+def test_a_walk_in_instalments_is_the_walk(nano: Any, sonnet: Any, opus: Any, rate: float, budget: float) -> None:
+    """Without it some order of answers and failures could be decided otherwise in the cloud than at once."""
+    policy = Deployment(judge_rate=rate, ticket_budget_usd=budget, skip_keywords=("zebra",)).policy()
+    outcomes = {"nano": nano, "sonnet": sonnet, "opus": opus}
+
+    def ask(model: str, request: Request) -> Reply:
+        if isinstance(outcomes[model], CallError):
+            raise outcomes[model]
+        return outcomes[model]
+
+    made: list[Answered] = []
+    found = resume(TICKET, policy, made)
+    while isinstance(found, Wanted):
+        made.append(Answered(found.purpose, found.model, outcomes[found.model]))
+        found = resume(TICKET, policy, made)
+    assert found == walk(TRIAGE, TICKET, policy, ask)
+
+
+@given(text=st.text(max_size=20), tool=st.none() | st.dictionaries(st.text(max_size=5), st.integers() | st.none() | st.text(max_size=5), max_size=3), stop=st.sampled_from(["end_turn", "tool_use", "max_tokens"]), counts=st.none() | st.tuples(*[st.integers(0, 9999)] * 4))
+def test_a_functions_reply_is_read_as_it_was(text: str, tool: Any, stop: str, counts: Any) -> None:
+    """Without it a field of an answer, or cached tokens, could be lost between two functions."""
+    usage = None if counts is None else Usage(*counts)
+    before = Reply(model("sonnet").id, text, tool, usage, price(model("sonnet"), usage), 12.5, stop, 3, "local")
+    document = json.loads(json.dumps({**reply_document(before), "Attempts": 3}))
+    case = Case(ticket=TICKET, policy="p", calls=(Recorded(purpose="tier", model="sonnet", reply=document),))
+    assert case.answered("sandbox")[0].outcome == before
 
 
 def test_metrics_are_printed_once_and_hold_no_ticket(deployed: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:

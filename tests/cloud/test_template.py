@@ -20,6 +20,7 @@ from workshop_lib.cloud.deployment import PREFIX, Deployment
 from workshop_lib.cloud.history import edges
 from workshop_lib.cloud.wire import RETRIED_CODES, RETRIED_KINDS, RETRIES, StateName
 from workshop_lib.errors import DataError
+from workshop_lib.metrics import METRICS, dashboard
 from workshop_lib.metrics.alarms import ALARMS
 from workshop_lib.paths import ROOT
 
@@ -179,6 +180,17 @@ def test_alarms_and_retention() -> None:
             assert "cost-center" in str(one["Properties"]["Tags"]), name
         if one["Type"] == "AWS::Serverless::StateMachine":
             assert one["Properties"]["Logging"]["IncludeExecutionData"] is False
+
+
+def test_the_dashboard_shows_what_the_functions_print() -> None:
+    """Without it panels and alarms could look in another namespace, or at a model that is not asked."""
+    resolved = Resolved(StrongTier="super")
+    namespace = resolved.of(resolved.template["Globals"]["Function"]["Environment"]["Variables"]["CASCADE_METRICS_NAMESPACE"])
+    body = json.loads(resolved.resources["Dashboard"]["Properties"]["DashboardBody"])
+    assert body == dashboard(("nano", "super"), ("opus",), namespace=namespace, region="us-west-2")
+    ours = [one["Properties"] for one in resolved.resources.values() if one["Type"] == "AWS::CloudWatch::Alarm" and one["Properties"]["Namespace"] != "AWS/States"]
+    assert {alarm["Namespace"] for alarm in ours} == {namespace}
+    assert {alarm["MetricName"] for alarm in ours} <= {one.name for one in METRICS}
 
 
 _BLOCKED = """

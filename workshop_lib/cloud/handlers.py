@@ -16,7 +16,8 @@ from workshop_lib.cloud.record import result_document
 from workshop_lib.cloud.replay import Wanted, resume
 from workshop_lib.cloud.wire import FUNCTION_ERROR, Case, Recorded, StateName, reply_document, wanted_document
 from workshop_lib.errors import DataError
-from workshop_lib.llm import Ask, CallError, connect
+from workshop_lib.llm import Ask, CallError, Gateway
+from workshop_lib.llm.guarding import Guarded, guardrail_of
 from workshop_lib.metrics.emf import emf_lines
 from workshop_lib.settings import Settings
 from workshop_lib.tasks import RoutingDecision, Ticket
@@ -113,7 +114,12 @@ def _settings() -> Settings:
 
 @cache
 def _ask() -> Ask:
-    return connect(_settings())
+    settings, gateway = _settings(), Gateway(_settings())
+    guardrail = guardrail_of(settings)
+    if guardrail is None:
+        return gateway
+    screening = Gateway(settings_module.load())  # with retries: repeating the task would pay the model again for a guardrail that was throttled
+    return Guarded(gateway, guardrail, screening.screen)
 
 
 def forget() -> None:

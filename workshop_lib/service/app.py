@@ -1,5 +1,6 @@
 """Putting the service together: routes, pages, the guard in front of them, and the request log around all."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from workshop_lib import __version__
-from workshop_lib.cascade import Policy, documented
+from workshop_lib.cascade import Policy, Trace, documented
 from workshop_lib.llm import Ask
 from workshop_lib.service import problems
 from workshop_lib.service.bulk_rows import BulkRoute
@@ -31,11 +32,13 @@ def create_app(
     *,
     policy: Policy | None = None,
     limits: Limits | None = None,
+    on_trace: Callable[[Trace[Any]], None] | None = None,
 ) -> FastAPI:
     """Return the service as an ASGI application.
 
     `bulk_route(tickets, ask)` yields rows or lines of NDJSON (see BulkRoute); without one the bulk page says where it is built. `ask` answers
-    requests, by default a gateway over `settings`, which are read from the environment if not given. Raises SettingsError if they are wrong.
+    requests, by default a gateway over `settings`, which are read from the environment if not given. `on_trace` is told
+    of every walk that the cascade's route finishes, in the thread that walked (see workshop_lib.metrics). Raises SettingsError if they are wrong.
     """
     settings = settings or load()
     policy = policy or documented()
@@ -48,7 +51,7 @@ def create_app(
         docs_url=None,  # both pages load scripts from another site
         redoc_url=None,
     )
-    app.state.context = Context(calls, policy, bulk_route, limits, Desk(limits.requests), settings.backend)
+    app.state.context = Context(calls, policy, bulk_route, limits, Desk(limits.requests), settings.backend, on_trace)
     problems.install(app)
     for routes in (triage, cascade, bulk, about):
         app.include_router(routes.router)

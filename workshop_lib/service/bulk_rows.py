@@ -21,13 +21,16 @@ BulkRoute = Callable[..., Iterable[Any]]
 """`route(tickets, ask)`, or with a third parameter `concurrency`: yields rows as tickets finish, as dictionaries, lists of them or lines of NDJSON."""
 
 
-def library_route(policy: Policy) -> BulkRoute:
-    """Return the library's bulk route: the first tier's row goes out as soon as it is there, the last one's when the ticket is done."""
+def library_route(policy: Policy, on_trace: Callable[[Trace[Any]], None] | None = None) -> BulkRoute:
+    """Return the library's bulk route: the first tier's row goes out as soon as it is there, the last one's when the ticket is done.
+
+    `on_trace` is told of every walk that ends, in the thread that walked (see workshop_lib.metrics).
+    """
 
     def route(tickets: Sequence[Ticket], ask: Ask, concurrency: int) -> Iterator[list[Row]]:
         ready: SimpleQueue[list[Row] | None] = SimpleQueue()
         left = threading.Event()
-        work = partial(_walked, policy, ask, ready)
+        work = partial(_walked, policy, ask, ready, on_trace)
 
         def feed() -> None:
             try:
@@ -51,7 +54,9 @@ def library_route(policy: Policy) -> BulkRoute:
     return route
 
 
-def _walked(policy: Policy, ask: Ask, ready: "SimpleQueue[list[Row] | None]", ticket: Ticket) -> list[Row]:
+def _walked(
+    policy: Policy, ask: Ask, ready: "SimpleQueue[list[Row] | None]", on_trace: Callable[[Trace[Any]], None] | None, ticket: Ticket
+) -> list[Row]:
     """Walk one ticket; put rows of tiers that are not the last as they come, and return the others."""
     early: list[Step[RoutingDecision]] = []
 
@@ -65,6 +70,8 @@ def _walked(policy: Policy, ask: Ask, ready: "SimpleQueue[list[Row] | None]", ti
         return sum(step.reply is not None for step in early)
 
     trace = walk(TRIAGE, ticket, policy, ask, observe=observe)
+    if on_trace is not None:
+        on_trace(trace)
     return rows(Done(ticket, trace))[sent() :]
 
 

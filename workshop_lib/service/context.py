@@ -1,11 +1,12 @@
 """What the routes share: the calls, the policy, the limits, and the learner's bulk route if there is one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from workshop_lib.cascade import Policy
+from workshop_lib.cascade import Policy, Trace
 from workshop_lib.service.bulk_rows import BulkRoute
 from workshop_lib.service.calls import Calls
 from workshop_lib.service.limits import Limits
@@ -24,6 +25,7 @@ class Context:
     limits: Limits
     desk: Desk
     backend: str
+    on_trace: Callable[[Trace[Any]], None] | None = None
 
     @property
     def source(self) -> str:

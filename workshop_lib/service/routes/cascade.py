@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import APIRouter
@@ -26,7 +26,7 @@ async def cascade(ticket: Ticket, context: Shared) -> Streamed:
     """Stream the walk of one ticket; a walk that ends without an answer ends with the event `error`."""
     gone = threading.Event()
     ask = context.calls.of(gone)
-    return Streamed(context.desk, lambda put: told(ticket, context.policy, ask, put), gone, "text/event-stream", context.limits.send_s)
+    return Streamed(context.desk, lambda put: told(ticket, context.policy, ask, put, context.on_trace), gone, "text/event-stream", context.limits.send_s)
 
 
 def event(name: str, data: dict[str, Any]) -> str:
@@ -34,8 +34,8 @@ def event(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
-def told(ticket: Ticket, policy: Policy, ask: Ask, put: Put) -> dict[str, Any]:
-    """Walk one ticket and put its events; return facts for the log."""
+def told(ticket: Ticket, policy: Policy, ask: Ask, put: Put, on_trace: Callable[[Trace[Any]], None] | None = None) -> dict[str, Any]:
+    """Walk one ticket and put its events; return facts for the log, and tell `on_trace` of the walk."""
     tiers = iter(policy.tiers)
 
     def start(because: tuple[str, ...]) -> None:
@@ -55,6 +55,8 @@ def told(ticket: Ticket, policy: Policy, ask: Ask, put: Put) -> dict[str, Any]:
         except Exception as error:  # the boundary: the headers are sent, so that a bug too must be an event
             put(event("error", {"message": f"{type(error).__name__}: {error}"}))
             return {"tickets": 1, "outcome": type(error).__name__}
+        if on_trace is not None:
+            on_trace(trace)
         for last in closing_events(trace):
             put(last)
     except ClientGone:
