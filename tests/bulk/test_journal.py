@@ -163,3 +163,12 @@ def test_ids_are_a_set() -> None:
     for text in ids:
         assert ours.add(key_of(text)) == (text not in seen)
         seen.add(text)
+
+
+def test_ids_of_one_bucket_are_a_set_too() -> None:
+    """Without it an id could be forgotten once hundreds of others share its place."""
+    ours = Ids()
+    keys = [bytes(2) + number.to_bytes(6, "big") for number in range(300)] + [b"\x01" + number.to_bytes(7, "big") for number in range(70)]
+    assert [ours.add(key) for key in keys] == [True] * len(keys)
+    assert [ours.add(key) for key in keys[::-1]] == [False] * len(keys)
+    assert ours.add(bytes(2) + (300).to_bytes(6, "big"))

@@ -1,9 +1,13 @@
 """Compact sets for millions of entries: which input lines are finished, and which ids were seen."""
 
+from array import array
 from hashlib import blake2b
 
 KEY = 8
 _BUCKETS = 4096
+_PAGE = 64 * KEY
+_GROWTH = 128 * _PAGE  # so large that the system moves it by its page table
+_NONE = -1
 
 
 class Lines:
@@ -44,19 +48,44 @@ def key_of(text: str) -> bytes:
 class Ids:
     """A set of ids by eight bytes of their hash, about nine bytes each.
 
-    Two different ids are taken for the same with a probability of n^2 / 2^65: below 1 in 10 million for a million ids.
+    Two different ids are taken for the same with a probability of n^2 / 2^65: below 1 in 10 million for a million ids. The keys stand in pages of
+    one buffer, chained by bucket: a buffer of its own for each bucket, grown by many threads, would leave as much memory in holes again.
     """
 
     def __init__(self) -> None:
-        self._buckets = [bytearray() for _ in range(_BUCKETS)]
+        self._pages = bytearray()
+        self._newest = array("i", [_NONE]) * _BUCKETS  # the page of each bucket that is not full yet
+        self._end = array("q", [0]) * _BUCKETS  # where the next key of each bucket goes
+        self._before = array("i")  # the page before each page in its bucket
 
     def add(self, key: bytes) -> bool:
         """Add an id by its `key_of`; return whether it was new."""
-        bucket = self._buckets[(key[0] << 4 | key[1] >> 4) % _BUCKETS]
-        place = bucket.find(key)
-        while place >= 0 and place % KEY:  # found across the border of two keys
-            place = bucket.find(key, place + 1)
-        if place >= 0:
-            return False
-        bucket += key
+        bucket = (key[0] << 4 | key[1] >> 4) % _BUCKETS
+        page, end = self._newest[bucket], self._end[bucket]
+        while page != _NONE:
+            if self._holds(key, page * _PAGE, end):
+                return False
+            page = self._before[page]
+            end = (page + 1) * _PAGE
+        end = self._end[bucket]
+        if end % _PAGE == 0:  # the page is full, or there is none
+            end = self._new_page(bucket)
+        self._pages[end : end + KEY] = key
+        self._end[bucket] = end + KEY
         return True
+
+    def _holds(self, key: bytes, begin: int, end: int) -> bool:
+        place = self._pages.find(key, begin, end)
+        while place >= 0 and place % KEY:  # found across the border of two keys
+            place = self._pages.find(key, place + 1, end)
+        return place >= 0
+
+    def _new_page(self, bucket: int) -> int:
+        """Chain a new page to a bucket and return where it begins."""
+        number = len(self._before)
+        begin = number * _PAGE
+        if begin == len(self._pages):
+            self._pages.extend(bytes(_GROWTH))
+        self._before.append(self._newest[bucket])
+        self._newest[bucket] = number
+        return begin
