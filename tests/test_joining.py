@@ -107,6 +107,7 @@ def test_a_room_that_is_gone_is_told_with_the_way_back(monkeypatch: pytest.Monke
     report("01_call_tiers", "ex1", "correct")  # nor does a check stumble over it
 
 
+@pytest.mark.slow
 def test_a_process_that_was_in_a_room_goes_back_to_its_own_sandbox(room: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a kernel would go on calling a room that its learner has left."""
     monkeypatch.setenv(ROOM, room)
