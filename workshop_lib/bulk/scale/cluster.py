@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
@@ -152,15 +152,15 @@ def connected(cpus: int) -> Iterator[Cluster]:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # bind to this machine only
     import ray
 
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    before = {process.pid for process in _children()}
     logs = None if address else tempfile.mkdtemp(prefix="ray-")
     try:
         with redirect_stdout(io.StringIO()):
             started: dict[str, Any] = {} if address else {"num_cpus": cpus, "object_store_memory": _STORE_BYTES, "include_dashboard": False, "_temp_dir": logs}
-            _start(address, started)
+            _start(address, started, before)
             _silence()
             try:
-                ours = [] if address else [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
+                ours = [] if address else _children(before)
                 yield Cluster(int(ray.cluster_resources().get("CPU", 0)), ours, logs)
             finally:
                 ray.shutdown()
@@ -169,7 +169,7 @@ def connected(cpus: int) -> Iterator[Cluster]:
             shutil.rmtree(logs, ignore_errors=True)
 
 
-def _start(address: str | None, options: dict[str, Any]) -> None:
+def _start(address: str | None, options: dict[str, Any], before: set[int]) -> None:
     """Connect, or start what is to be connected to; on a machine that is busy Ray may need more than the half minute it gives itself."""
     import ray
 
@@ -183,6 +183,11 @@ def _start(address: str | None, options: dict[str, Any]) -> None:
             ray.shutdown()
             if attempt + 1 == attempts:
                 raise WorkshopError(_not_there(address, error)) from error
+
+
+def _children(before: Container[int] = ()) -> list[psutil.Process]:
+    """Return the processes below this one that were not there before."""
+    return [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
 
 
 @contextmanager
