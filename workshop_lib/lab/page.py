@@ -20,10 +20,19 @@ _DARK_COLOURS = """
   --jp-cell-prompt-not-active-font-color: #b5b5b5; --jp-content-link-color: #7cc4f2; }
 """
 _LAYOUT = """
+.jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
 summary { padding: .3em 0; min-height: 24px; }
 @media (max-width: 700px) { .jp-RenderedText pre { white-space: pre; overflow-x: auto; } }
 """
 """On a narrow screen the page would fold the lines of printed tables; they are scrolled instead."""
+
+# nbconvert's own template leaves an image's stored description out, and says instead that there is none.
+_TEMPLATE = """
+{%- extends 'lab/index.html.j2' -%}
+{% block data_png scoped %}
+<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}"><img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}" alt="{{ (output | get_metadata('alt', 'image/png') or '') | escape_html }}"></div>
+{%- endblock data_png %}
+"""
 
 
 def lab_page(notebook: NotebookNode, name: str) -> str:
@@ -31,9 +40,11 @@ def lab_page(notebook: NotebookNode, name: str) -> str:
 
     Its title is the notebook's first heading, or `name`. The dark variables are those of nbconvert's own theme.
     """
+    from jinja2 import DictLoader
     from nbconvert import HTMLExporter  # takes a second or more to import
 
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", mermaid_layout_elk_js_url="")  # type: ignore[no-untyped-call]
+    ours = "workshop.html.j2"
+    exporter = HTMLExporter(extra_loaders=[DictLoader({ours: _TEMPLATE})], template_file=ours, mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", mermaid_layout_elk_js_url="")  # type: ignore[no-untyped-call]
     body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": _title(notebook) or name}})
     dark = f"@media screen and (prefers-color-scheme: dark) {{ {_theme(exporter.template_paths)} {_DARK_COLOURS} }}"
     return str(body).replace("</head>", f"<style>{_LIGHT_COLOURS}{dark}{_LAYOUT}</style></head>", 1)
