@@ -785,6 +785,7 @@ print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {esca
 #   behind your back, mostly the SDK.
 # show: (If there is time) The four lines that agree.
 # ask: boto3 retries on its own unless you switch it off. What would that do to requests sent?
+# allow: ex6-header 0.0001 (an example of an entry)
 
 # %% [markdown] id="walls-two"
 # ### Two limits in one figure
