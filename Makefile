@@ -43,7 +43,7 @@ test: $(TESTABLE)  ## Everything CI runs: lint, types, tests, documentation, not
 
 test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in less than a minute
 	@$(MAKE) --no-print-directory -j2 lint types
-	$(PYTEST) -m "not slow" --hypothesis-profile quick --ignore tests/course tests
+	$(PYTEST) -m "not slow" --hypothesis-profile quick --durations 10 --durations-min 1.5 --ignore tests/course tests
 
 # These work on one core each, so two of them go side by side.
 static: types lint card site

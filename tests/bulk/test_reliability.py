@@ -11,7 +11,7 @@ import bulk_stub
 import pytest
 from bulk_stub import NOISY, PATIENCE_S, assert_each_once, rows, serving, tickets
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")]
 SOAK = bool(os.environ.get("WORKSHOP_SOAK"))
 
 
