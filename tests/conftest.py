@@ -16,6 +16,7 @@ from botocore.validate import ParamValidator
 from hypothesis import settings as hypothesis_settings
 
 from workshop_lib import settings as settings_module
+from workshop_lib.paths import STATE
 from workshop_lib.sandbox import process
 from workshop_lib.settings import Settings
 
@@ -26,6 +27,8 @@ for profile, examples in (("workshop", 100), ("quick", 25), ("nightly", 2_000)):
     hypothesis_settings.register_profile(profile, deadline=None, max_examples=examples)  # how long one takes says nothing on a shared machine
 hypothesis_settings.load_profile("workshop")
 os.environ["PYTHONPATH"] = str(Path(only_loopback.__file__).parent)  # for the processes that tests start
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # each of those processes would compile every module anew, a second of CPU
+    os.environ["PYTHONPYCACHEPREFIX"] = str(STATE / "bytecode")
 
 
 @pytest.fixture(autouse=True)

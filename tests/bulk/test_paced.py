@@ -1,15 +1,16 @@
 """A paced provider: what is reserved is settled, refusals slow one model only, and every send is counted."""
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from workshop_lib import catalog
-from workshop_lib.bulk import paced
 from workshop_lib.bulk.paced import CallLimitReached, Paced, Pacers
 from workshop_lib.bulk.pacing import Limit, Stopped
 from workshop_lib.llm import CallError, Request, Usage
+from workshop_lib.llm.tokens import reserved_tokens
 from workshop_lib.llm.types import Guardrail, RawReply, Screened
 
 NANO, SONNET = catalog.model("nano"), catalog.model("sonnet")
@@ -59,7 +60,7 @@ def test_a_refusal_slows_its_own_model_only_and_is_counted() -> None:
     [
         (NANO, Usage(100, 20, cache_read_tokens=999, cache_write_tokens=5), 125),
         (SONNET, Usage(100, 20), 200),
-        (NANO, None, paced._reserved(NANO, REQUEST, 0)),
+        (NANO, None, reserved_tokens(NANO, REQUEST)),
     ],
 )
 def test_a_call_counts_for_what_it_used(model: catalog.Model, usage: Usage | None, used: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +69,7 @@ def test_a_call_counts_for_what_it_used(model: catalog.Model, usage: Usage | Non
     settled: list[tuple[float, float]] = []
     monkeypatch.setattr(pacers.pacer(model.key), "settled", lambda reserved, spent: settled.append((reserved, spent)))
     Paced(Scripted(replace(REPLY, usage=usage)), pacers).send(model, REQUEST)
-    assert settled == [(paced._reserved(model, REQUEST, 0), used)]
+    assert settled == [(reserved_tokens(model, REQUEST), used)]
 
 
 def test_a_tier_has_no_more_calls_under_way_than_it_may() -> None:
@@ -80,7 +81,7 @@ def test_a_tier_has_no_more_calls_under_way_than_it_may() -> None:
     for thread in threads:
         thread.start()
     while inner.now < 3:
-        pass
+        time.sleep(0.001)
     inner.release.set()
     for thread in threads:
         thread.join(10)

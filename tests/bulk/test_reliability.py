@@ -25,7 +25,7 @@ def finished(run: "subprocess.Popen[str]") -> tuple[int, str, str]:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path: Path, processes: int) -> None:
     """Without it a machine that is lost at night would cost the answers it had paid for, or the morning's run would pay them again."""
-    kills, count, concurrency = (20, 5000, 32) if SOAK else (5 if processes == 1 else 1, 300, 16)
+    kills, count, concurrency = (20, 5000, 32) if SOAK else (3 if processes == 1 else 1, 200, 16)
     source, out = tmp_path / "in.ndjson", tmp_path / "out.ndjson"
     names = tickets(source, count)
     draw = random.Random(processes)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 
@@ -100,6 +100,7 @@ def test_two_hundred_with_no_object_is_an_unusable_reply(server: Any, providers:
 
 
 @property_settings(deadline=None, max_examples=60)
+@example(body={**CONVERSE, "usage": {**CONVERSE["usage"], "cacheReadInputTokens": float("inf")}})
 @given(body=mutated(CONVERSE))
 def test_any_converse_body(running_server: Any, providers: Providers, body: Any) -> None:
     """Without it one wrong type, anywhere in a reply, would be an error of Python's instead of a tier's."""

@@ -1,18 +1,15 @@
 """How many tickets a file holds and what they may cost: for a time of arrival, and to ask before money is spent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from workshop_lib import catalog
 from workshop_lib.bulk.sources import sample
 from workshop_lib.cascade import Policy
-from workshop_lib.llm import Usage, price
+from workshop_lib.llm import Request, Usage, price
+from workshop_lib.llm.tokens import input_tokens, output_tokens
 from workshop_lib.tasks import TRIAGE, Ticket
-
-_CHARACTERS_A_TOKEN = 4.0
-_OUTPUT_TOKENS = 120
-"""About what one routing decision takes: the recorded run had 87 to 156 of Nano."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,7 @@ class Estimate:
 
 def estimate(path: Path, policy: Policy) -> Estimate:
     """Return an estimate from the first entries of a file; raise DataError if it cannot be read."""
+<<<<<<< HEAD
     return priced(*sample(path), policy)
 
 
@@ -38,16 +36,17 @@ def priced(tickets: Sequence[Ticket], entries: int, policy: Policy) -> Estimate:
     """Return what so many entries may cost if they are like these tickets."""
     least = _usd(policy.tiers[0], tickets, _OUTPUT_TOKENS)
     most = sum(_usd(tier, tickets, None) for tier in policy.tiers)
+=======
+    tickets, entries = sample(path)
+    least = _usd(policy.tiers[0], tickets, output_tokens)
+    most = sum(_usd(tier, tickets, lambda request: request.max_tokens) for tier in policy.tiers)
+>>>>>>> w-bulk
     return Estimate(entries, least * entries, most * entries)
 
 
-def _usd(tier: str, tickets: Sequence[Ticket], output_tokens: int | None) -> float:
-    """Return the mean cost of one call, with answers of so many tokens, or of all they may have."""
+def _usd(tier: str, tickets: Sequence[Ticket], answer: Callable[[Request], int]) -> float:
+    """Return the mean cost of one call, with answers of so many tokens."""
     model = catalog.model(tier)
-    total = 0.0
-    for ticket in tickets:
-        request = TRIAGE.request(ticket)
-        tool = len(str(request.tool.schema)) if request.tool is not None else 0
-        written = (len(request.prompt) + len(request.system or "") + tool) / _CHARACTERS_A_TOKEN * model.tokens
-        total += price(model, Usage(round(written), output_tokens or request.max_tokens)).usd
+    requests = map(TRIAGE.request, tickets)
+    total = sum(price(model, Usage(round(input_tokens(model, request)), answer(request))).usd for request in requests)
     return total / max(1, len(tickets))

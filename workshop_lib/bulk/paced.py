@@ -8,14 +8,13 @@ from typing import Literal, TypeVar
 
 from workshop_lib.bulk.pacing import Limit, Pacer
 from workshop_lib.catalog import Model
-from workshop_lib.llm import CallError, Request, Tool
+from workshop_lib.llm import CallError, Request
+from workshop_lib.llm.tokens import reserved_tokens
 from workshop_lib.llm.types import Guardrail, Provider, RawReply, Screened, Screener, Usage
 
-_MOST_TOOLS = 64
 Sent = TypeVar("Sent")
 
 GUARDRAIL = "guardrail"
-_CHARACTERS_A_TOKEN = 3.0  # of English with JSON around it; too many is safe, the difference comes back when the call is settled
 
 
 class CallLimitReached(Exception):
@@ -100,11 +99,10 @@ class Paced:
         self._inner = inner
         self._pacers = pacers
         self._mine = threading.local()
-        self._tools: dict[int, tuple[Tool, int]] = {}
 
     def send(self, model: Model, request: Request) -> RawReply:
         """Send one request when it is its turn; one that was refused before goes first."""
-        reserved = _reserved(model, request, self._written(request.tool))
+        reserved = reserved_tokens(model, request)
         return self._paced(model.key, reserved, lambda: self._inner.send(model, request), lambda reply: _used(model, reply.usage, reserved))
 
     def screen(self, guardrail: Guardrail, text: str, source: Literal["INPUT", "OUTPUT"]) -> Screened:
@@ -139,17 +137,6 @@ class Paced:
                 else:
                     pacer.answered(left_at)
 
-    def _written(self, tool: Tool | None) -> int:
-        """Return how many characters a tool is; remembered, as the same few tools are sent again and again."""
-        if tool is None:
-            return 0
-        known = self._tools.get(id(tool))
-        if known is None:
-            if len(self._tools) >= _MOST_TOOLS:
-                self._tools.clear()
-            known = self._tools[id(tool)] = (tool, len(tool.description) + len(str(tool.schema)))  # held, so that its id stays its own
-        return known[1]
-
     def _refused(self) -> set[str]:
         """Return the models that refused this thread's last send, which may now go first."""
         try:
@@ -157,12 +144,6 @@ class Paced:
         except AttributeError:
             refused = self._mine.refused = set()
         return refused
-
-
-def _reserved(model: Model, request: Request, tool: int) -> float:
-    """Return the tokens that a service reserves when a call begins: those of the input, estimated, and all of maxTokens."""
-    written = len(request.prompt) + len(request.system or "") + tool
-    return written / _CHARACTERS_A_TOKEN * model.tokens + request.max_tokens
 
 
 def _used(model: Model, usage: Usage | None, reserved: float) -> float:

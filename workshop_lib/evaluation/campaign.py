@@ -1,6 +1,5 @@
 """The labelled run: every model and the judge asked about every ticket once, planned and priced before, stored, and resumed where it stopped."""
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,12 +10,8 @@ from workshop_lib.evaluation.arms import NOTHING_REACHED
 from workshop_lib.evaluation.cache import ReplyCache, request_hash
 from workshop_lib.evaluation.reply_file import Key
 from workshop_lib.llm import CallError, Reply, Request
+from workshop_lib.llm.tokens import input_tokens, output_tokens
 from workshop_lib.tasks import TRIAGE, Ticket
-
-CHARACTERS_PER_TOKEN = 4.0
-"""Rule of thumb for English text, used only until a model has replied and its own count is known."""
-OUTPUT_TOKENS = 200
-"""Assumed length of a routing decision with its reasoning: recorded means are 110 to 215 (data/recorded), used until a model has replied."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +70,8 @@ def estimate(cache: ReplyCache, todo: Iterable[Work]) -> list[Estimate]:
             tokens_out = len(missing) * sum(usage.output_tokens for usage in usages) / len(usages)
             basis = f"{len(usages)} replies"
         else:
-            tokens_in = sum(_characters(request) for request in missing) / CHARACTERS_PER_TOKEN * model.tokens
-            tokens_out = float(sum(min(OUTPUT_TOKENS, request.max_tokens) for request in missing))
+            tokens_in = sum(input_tokens(model, request) for request in missing)
+            tokens_out = float(sum(map(output_tokens, missing)))
             basis = "length of the prompts"
         whole_in, whole_out, most = math.ceil(tokens_in), math.ceil(tokens_out), sum(request.max_tokens for request in missing)
         usd, usd_most = model.price.usd(whole_in, whole_out), model.price.usd(whole_in, max(most, whole_out))
@@ -131,8 +126,3 @@ def _settle(pending: "dict[Future[Reply], tuple[str, Key]]", failed: dict[Key, C
                 raise
             failed[key] = error
         done(model)
-
-
-def _characters(request: Request) -> int:
-    tool = "" if request.tool is None else request.tool.description + json.dumps(dict(request.tool.schema))
-    return len(request.prompt) + len(request.system or "") + len(tool)

@@ -8,7 +8,7 @@ from botocore.parsers import ResponseParserError
 
 from workshop_lib.llm.types import RawReply, Screened, Usage, source
 
-UNREADABLE = (ResponseParserError, AttributeError, TypeError, ValueError, RecursionError)
+UNREADABLE = (ResponseParserError, AttributeError, TypeError, ValueError, OverflowError, RecursionError)
 """What botocore raises for a body with status 200 that is JSON of another form, as its parser trusts a body's types."""
 
 _WORDS_OF_AN_ERROR = ("message", "Message", "__type")
