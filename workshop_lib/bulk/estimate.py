@@ -28,19 +28,13 @@ class Estimate:
 
 def estimate(path: Path, policy: Policy) -> Estimate:
     """Return an estimate from the first entries of a file; raise DataError if it cannot be read."""
-<<<<<<< HEAD
     return priced(*sample(path), policy)
 
 
 def priced(tickets: Sequence[Ticket], entries: int, policy: Policy) -> Estimate:
     """Return what so many entries may cost if they are like these tickets."""
-    least = _usd(policy.tiers[0], tickets, _OUTPUT_TOKENS)
-    most = sum(_usd(tier, tickets, None) for tier in policy.tiers)
-=======
-    tickets, entries = sample(path)
     least = _usd(policy.tiers[0], tickets, output_tokens)
     most = sum(_usd(tier, tickets, lambda request: request.max_tokens) for tier in policy.tiers)
->>>>>>> w-bulk
     return Estimate(entries, least * entries, most * entries)
 
 
