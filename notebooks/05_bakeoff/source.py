@@ -691,6 +691,7 @@ for case in others:
 # show: The line of the arm that came closest.
 # ask: What is the cheapest next experiment that could turn a "not shown" into a yes?
 # cut: Show the verdict only.
+# allow: ship 97.5 % (the upper end of a 95 % interval)
 
 # %% [markdown] id="takeaways"
 # ## What to remember
