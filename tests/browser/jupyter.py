@@ -63,7 +63,7 @@ def start(folder: Path, private: Path, environment: Mapping[str, str]) -> "tuple
     own = {name: str(private / name.lower()) for name in names} | {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PLATFORM_DIRS": "1", "HOME": str(private)}
     options = [
         f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
-        "--ServerApp.open_browser=False", "--LabApp.extension_manager=readonly", "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--ServerApp.open_browser=False", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly", "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")
@@ -93,11 +93,10 @@ def open_notebook(page: Page, jupyter: Jupyter, name: str) -> None:
 
 
 def take_theme(page: Page, theme: str) -> None:
-    """Choose JupyterLab's Light or Dark theme by its menu."""
-    page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.get_by_role("menuitem", name="Theme", exact=True).hover()
-    page.get_by_role("menuitemcheckbox", name=f"JupyterLab {theme}", exact=True).click()
-    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", f"JupyterLab {theme}", timeout=PATIENCE_MS)
+    """Change to JupyterLab's Light or Dark theme, by the command behind its menu."""
+    name = f"JupyterLab {theme}"
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", name, timeout=PATIENCE_MS)
 
 
 def run_all(page: Page) -> None:
