@@ -189,8 +189,8 @@ def cpu_ms(work: Callable[[], object], calls: int) -> float:
     return (time.process_time() - started) * 1000 / calls
 
 
-def alternated(cases: Mapping[str, tuple[Callable[[], object], int]], rounds: int) -> dict[str, float]:
-    """Return each case's processor milliseconds a call: the median of rounds that alternate in order, after one that is not counted."""
+def alternated(cases: Mapping[str, tuple[Callable[[], object], int]], rounds: int) -> dict[str, list[float]]:
+    """Return each case's processor milliseconds a call in rounds that alternate in order, after one that is not counted."""
     found: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 1):
         for name in list(cases) if number % 2 else reversed(list(cases)):
@@ -198,4 +198,9 @@ def alternated(cases: Mapping[str, tuple[Callable[[], object], int]], rounds: in
             took = cpu_ms(work, calls)
             if number:
                 found[name].append(took)
-    return {name: statistics.median(values) for name, values in found.items()}
+    return found
+
+
+def ratio(found: Mapping[str, Sequence[float]], name: str, base: str) -> float:
+    """Return the median over the rounds of one case by another: what else a machine does changes from round to round, and meets both."""
+    return statistics.median(one / other for one, other in zip(found[name], found[base], strict=True))

@@ -87,6 +87,8 @@ class Journal:
         self._rows = rows
         self._records = records
         self._end = state.end
+        for file in (rows, records):  # from here on written without their buffer, which is a second call for each
+            os.lseek(file.fileno(), file.tell(), os.SEEK_SET)
         self._synced_at = time.monotonic()
         self._unsynced = False
 
@@ -95,8 +97,7 @@ class Journal:
     ) -> None:
         """Write the rows of one finished ticket whose id has the `key`; raise DataError, one line with the remedy, if they cannot be kept."""
         try:
-            self._rows.write(rows)
-            self._rows.flush()
+            _write(self._rows, rows)
             self._end += len(rows)
             self._record(line, key, usd, rows, _FAILED * failed | _ESCALATED * escalated | _COST_INCOMPLETE * (not cost_complete))
             if time.monotonic() - self._synced_at >= SYNC_S:
@@ -116,8 +117,7 @@ class Journal:
         self.totals.cost_complete = self.totals.cost_complete and cost_complete
 
     def _record(self, line: int, key: bytes, usd: float, rows: bytes, flags: int) -> None:
-        self._records.write(_RECORD.pack(line, key, self._end, usd, zlib.crc32(rows), flags))
-        self._records.flush()
+        _write(self._records, _RECORD.pack(line, key, self._end, usd, zlib.crc32(rows), flags))
         self._unsynced = True
 
     def sync(self, *, last: bool = False) -> None:
@@ -256,6 +256,13 @@ def _header(records: IO[bytes], sidecar: Path) -> dict[str, str] | None:
         if found.pop("format", None) == FORMAT:
             return {str(name): str(value) for name, value in found.items()}
     raise SettingsError(f"{sidecar} is not a journal of this version. Name another --out, or say --restart to begin anew.")
+
+
+def _write(file: IO[bytes], content: bytes) -> None:
+    """Give bytes to the system at once; a full disk may take a part of them before it refuses the rest."""
+    written = os.write(file.fileno(), content)
+    while written < len(content):
+        written += os.write(file.fileno(), content[written:])
 
 
 def _open(path: Path) -> IO[bytes]:

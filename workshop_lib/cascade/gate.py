@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Literal, Protocol
 
@@ -127,8 +128,13 @@ class AskingGate(BaseGate):
 
 def item_text(item: BaseModel) -> str:
     """Return what a person wrote in an item, without ids and context such as the customer's tier, which is never a trigger."""
-    fields = type(item).model_fields
-    wanted = [name for name in _TEXT_FIELDS if name in fields] or [name for name in fields if name != "id"]
-    return "\n".join(value for name in wanted if isinstance(value := getattr(item, name), str))
+    return "\n".join(value for name in _written(type(item)) if isinstance(value := getattr(item, name), str))
+
+
+@cache
+def _written(kind: type[BaseModel]) -> tuple[str, ...]:
+    """Return the names of the fields that a person writes in items of a kind."""
+    fields = kind.model_fields
+    return tuple(name for name in _TEXT_FIELDS if name in fields) or tuple(name for name in fields if name != "id")
 
 

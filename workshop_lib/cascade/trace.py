@@ -36,7 +36,8 @@ class Step(Generic[Answer]):
     @property
     def blocked(self) -> bool:
         """Say whether a guardrail intervened in this turn."""
-        return any(reply is not None and reply.blocked for reply in (self.reply, *(call.reply for call in self.calls)))
+        own = self.reply is not None and self.reply.blocked
+        return own or any(call.reply is not None and call.reply.blocked for call in self.calls)
 
 
 @dataclass(frozen=True)

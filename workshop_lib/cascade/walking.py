@@ -84,7 +84,7 @@ class Walking(Generic[Item, Answer]):
                     verdicts.append(Check(gate.kind, None, remark="not asked, as it escalates already"))
                 else:
                     verdicts.append(self._asked(gate, gate.kind, seen, calls))
-        return replace(step, checks=tuple(verdicts), calls=tuple(calls))
+        return Step(step.tier, step.reply, step.answer, checks=tuple(verdicts), calls=tuple(calls))  # replace() takes longer than the gates
 
     def onward(self, step: Step[Answer], place: int) -> Step[Answer]:
         """Return the step with the reasons to go on, if there are any and nothing is in the way."""
