@@ -19,7 +19,7 @@
 # 5. **Count** the errors a threshold catches and the escalations it takes (Exercise 5).
 # 6. **Say** how many labels it takes to promise anything about accepted answers (Exercise 6).
 # 7. **Charge** invalid replies to the answers you got (Exercise 7, stretch).
-# 8. **Pick** a threshold, and test it where it was not picked (Exercise 8, stretch).
+# 8. **Pick** a threshold, and report it where it was not picked (Exercise 8, stretch).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | from |
@@ -66,10 +66,6 @@ lab = open_lab("02_confidence", seed=SEED)
 HERE = lab.settings.backend  # where the numbers of your own calls come from
 
 # %% id="helpers"
-def told(guess):
-    return "You wrote down no guess." if guess is ... else f"Your guess: {guess}."
-
-
 def who(tier):
     return f"stand-in for {tier.capitalize()}" if HERE == "sandbox" else tier.capitalize()
 
@@ -197,10 +193,11 @@ for text in refused[:3]:
 # Now the question of this lab. Grade the answers that the library's validator accepts; it works like yours, but also finds an object
 # inside prose.
 #
-# **Predict.** Of the answers that rate themselves 5 ("certain"), what percentage is right? Write a number over the dots.
+# **Predict.** Of the answers that rate themselves 5 ("certain"), what percentage is right? Write a number over the first dots; up to 10 away
+# counts as right. Write over the second dots how sure you are of that, from 0 to 1. At the end of the lab *your* confidence is tested.
 
 # %% id="five-guess"
-my_guess_right_at_five = ...
+lab.predict("right at five", ..., within=10, confidence=...)
 
 # %% id="five-table"
 graded = frame(traces, asked)
@@ -214,8 +211,8 @@ by_rating = pd.DataFrame(rows)
 print(f"{len(questions)} questions, {who('nano')} ({HERE})")
 print(text_table(by_rating, {"right": 0}))
 top = by_rating.iloc[-1]
-print(told(my_guess_right_at_five))
 print(f"Of the answers rated {top['confidence']:.0f}: {share(int(top['right']), int(top['n']))} right. ({HERE})")
+lab.score("right at five", round(100 * top["share_right"]), unit="%")
 
 # %% [markdown] id="scale"
 # To compare a rating with a share, both need one scale. The prompt says 5 is certain and 1 is no idea, so read 5 as 1.0, 1 as 0.0, and the
@@ -307,10 +304,16 @@ print(f"Mean confidence {claimed:.2f}, share right {truly:.2f}: on average it sa
 # %% [markdown] id="ranking"
 # ## Calibration and order
 #
-# **Change it.** In the next cell `mine` maps the ratings 1 to 5 to five numbers. Put your own reading of "fairly sure" there.
-#
 # There is a second number. Pick a right and a wrong answer at random: how often is the right one the surer of the two? Ties count half.
 # That is the **AUROC** (area under the ROC curve). 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
+#
+# **Predict.** Ratings can be put on a scale in many ways. Three of them are compared below. Do their AUROCs differ, "yes" or "no"?
+
+# %% id="ranking-guess"
+lab.predict("scale moves the order", ..., among=("yes", "no"), confidence=...)
+
+# %% [markdown] id="ranking-change"
+# **Change it.** `mine` maps the ratings 1 to 5 to five numbers. Put your own reading of "fairly sure" there.
 
 # %% id="ranking-mappings"
 MAPPINGS = {
@@ -318,9 +321,12 @@ MAPPINGS = {
     "c / 5": lambda c: c / 5,
     "mine": lambda c: (0, 0.1, 0.4, 0.6, 0.8)[int(c) - 1],
 }
+orders = set()
 for name, mapping in MAPPINGS.items():
     values = [mapping(c) for c in questions["confidence"]]
+    orders.add(round(auroc(values, right), 6))
     print(f"{name:12}  ECE {ece(values, right, 5):.3f}  AUROC {auroc(values, right):.3f}  ({HERE})")
+lab.score("scale moves the order", "yes" if len(orders) > 1 else "no")
 
 # %% [markdown] id="ranking-read"
 # The ECE follows the mapping: it measures what the number *says*, and another mapping can repair that (*recalibration*). The AUROC is the
@@ -436,9 +442,13 @@ print(text_table(pd.DataFrame(rows)))
 print(f"Tickets, {who('nano')} ({HERE})")
 
 # %% [markdown] id="calibrate-limit"
-# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval and the AUROC. And with what a cascade
-# asks: does the map let a threshold escalate other answers? `new_escalations` counts the sets of answers that some threshold on the mapped
-# confidence escalates and no threshold on the stated one.
+# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval, the AUROC, and what a cascade asks:
+# `new_escalations` counts the sets of answers that some threshold on the mapped confidence escalates and no threshold on the stated one.
+#
+# **Predict.** Can a threshold escalate other answers once a map has mended the confidence, "yes" or "no"?
+
+# %% id="calibrate-guess"
+lab.predict("a map escalates others", ..., among=("yes", "no"), confidence=...)
 
 # %% id="calibrate-table"
 from workshop_lib.evaluation.figures import calibration_figure
@@ -469,6 +479,7 @@ for name, values in claims.items():
     rows.append(row | {"new_escalations": len(escalating(values) - escalating(claims["stated"]))})
 print(f"{len(unseen)} unseen tickets in {unseen['family'].nunique()} families, {who('nano')} ({HERE})")
 print(text_table(pd.DataFrame(rows)))
+lab.score("a map escalates others", "yes" if any(row["new_escalations"] for row in rows) else "no")
 before, after = (reliability(claims[name], unseen["correct"], BINS) for name in ("stated", "Platt"))
 calibration_figure(before, after, HERE, f"Tickets, {who('nano')}: before and after Platt's map")
 
@@ -486,10 +497,10 @@ calibration_figure(before, after, HERE, f"Tickets, {who('nano')}: before and aft
 # The recording holds what Nemotron Nano and Claude Sonnet answered to 150 tickets on Amazon Bedrock on 2026-08-31, with labels that people
 # reviewed. Right means again: the same category. The policy documented with the recording escalates below 0.7.
 #
-# **Predict.** How many percent of Nano's errors lie below 0.7? Write a number over the dots.
+# **Predict.** How many percent of Nano's errors lie below 0.7?
 
 # %% id="real-guess"
-my_guess_caught = ...
+lab.predict("errors below 0.7", ..., within=10, confidence=...)
 
 # %% id="real-values"
 from workshop_lib.evaluation.recorded import recorded_arms
@@ -502,8 +513,9 @@ print("Nano, 150 tickets (recorded)")
 print(text_table(values, {"confidence": 2, "right": 0}))
 errors, low = int(values["wrong"].sum()), nano["confidence"] < 0.7
 usual = values.sort_values("answers").iloc[-1]
-print(told(my_guess_caught))
-print(f"Errors: {errors} of {len(nano)}. Below 0.7: {int((low & ~nano['correct']).sum())} of them, and {int(low.sum())} answers at all.")
+caught = int((low & ~nano["correct"]).sum())
+print(f"Errors: {errors} of {len(nano)}. Below 0.7: {caught} of them, and {int(low.sum())} answers at all.")
+lab.score("errors below 0.7", round(100 * caught / errors), unit="%")
 print(f"It says {usual['confidence']:.2f} to {usual['answers']:.0f} of {len(nano)} tickets, and {usual['wrong']:.0f} of those are wrong.")
 reliability_figure(reliability(nano["confidence"], nano["correct"], 10), "Tickets, Nemotron Nano: how sure, how right", "recorded")
 
@@ -636,10 +648,10 @@ figure(draw, title="What a threshold buys", caption=caption)
 # Begin with the best case: you label some accepted answers, and all are right. That may be luck: a model that is wrong in exactly epsilon of all
 # cases has such runs too.
 #
-# **Predict.** How many right ones in a row let you promise *at most 5 % wrong, 95 % sure*? Write a number over the dots.
+# **Predict.** How many right ones in a row let you promise *at most 5 % wrong, 95 % sure*? Up to 10 away counts as right.
 
 # %% id="promise-guess"
-my_guess_needed = ...
+lab.predict("right ones needed", ..., within=10, confidence=...)
 
 # %% [markdown] id="ex6-header"
 # ## Exercise 6 · 3 minutes · core · Before you may promise anything
@@ -665,9 +677,9 @@ answers_needed = lab.check("ex6", answers_needed)
 # still above delta. In closed form: `ceil(log(delta) / log(1 - epsilon))`; for 95 % about `3 / epsilon`, the *rule of three*.
 
 # %% id="ex6-use"
-print(told(my_guess_needed))
 for tolerated in (0.2, 0.1, 0.05, 0.02, 0.01):
     print(f"at most {tolerated:3.0%} wrong, 95% sure: {answers_needed(tolerated, 0.05):3} accepted answers, none of them wrong (computed)")
+lab.score("right ones needed", answers_needed(0.05, 0.05))
 
 # %% [markdown] id="guarantee"
 # With errors among the accepted you need more. The **Clopper-Pearson bound** is the largest error rate at which so few errors still turn up
@@ -715,7 +727,7 @@ for who_keeps, kept in (("Nano from 0.95 on", nano[nano["confidence"] >= 0.95]),
 # **Predict.** With 80 labels and 10 % tolerated: in how many percent of the draws does the naive rule accept more than 10 % wrong?
 
 # %% id="word-guess"
-my_guess_broken = ...
+lab.predict("naive breaks its word", ..., within=10, confidence=...)
 
 # %% id="word-model"
 import numpy as np
@@ -746,9 +758,9 @@ for labels in (80, 400, 2000):
         broken = (chosen >= 0) & (TRUE_ERROR[chosen] > EPSILON + 1e-9)
         shares = {"broken": broken.mean(), "no_promise": (chosen < 0).mean(), "answers_kept": (chosen + 1).mean() / len(SAID)}
         rows.append({"labels": labels, "rule": rule} | shares)
-print(told(my_guess_broken))
 print(f"At most {EPSILON:.0%} wrong, {1 - DELTA:.0%} sure; 2000 draws a row, shares of draws (simulated, a made-up model)")
 print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kept": 2}))
+lab.score("naive breaks its word", round(100 * rows[0]["broken"]), unit="%")
 
 # %% [markdown] id="word-read"
 # Of several thresholds that are about as good as tolerated, the naive rule takes the one that was lucky in the sample. The guaranteed rule breaks its
@@ -857,10 +869,10 @@ print(f"{len(pairs)} questions: {usd_per_answer(pairs):.8f} USD a valid answer; 
 # ### Fewer output tokens, fewer answers
 #
 # **Predict.** Somebody wants to save output tokens on tickets and cuts `max_tokens` from 300 to 40. Of the sample tickets, how many percent
-# of the replies are still valid? And what does a valid answer cost then? Write your guess at the percentage over the dots.
+# of the replies are still valid? And what does a valid answer cost then? Write down the percentage.
 
 # %% id="cut-guess"
-my_guess_still_valid = ...
+lab.predict("still valid", ..., within=10, confidence=...)
 
 # %% id="cut-run"
 samples = [entry.ticket for entry in load_tickets("samples")]
@@ -877,11 +889,11 @@ def routed_with(max_tokens):
     return pairs
 
 
-print(told(my_guess_still_valid))
 for max_tokens in (300, 40):
     got = routed_with(max_tokens)
     valid, spent = sum(answer is not None for _, answer in got), sum(usd for usd, _ in got)
     print(f"max_tokens {max_tokens:3}: valid {share(valid, len(got))}, {spent:.6f} USD in all, {usd_per_answer(got):.6f} USD an answer ({HERE})")
+lab.score("still valid", round(100 * valid / len(got)), unit="%")
 
 # %% [markdown] id="cut-read"
 # A reply that was cut in the middle is no cheaper answer. It is no answer, and it is charged. The reason is mechanical: a decision needs its
@@ -941,52 +953,64 @@ risk_coverage_figure(curve.coverage[every_tenth], curve.risk[every_tenth], len(n
 # %% [markdown] id="ex8-header"
 # ### Exercise 8 · 5 minutes · stretch · Pick a threshold
 #
-# Write `pick_threshold(confidence, correct, candidates, share)`: the **lowest** candidate that catches at least `share` of all errors. 0.5 means
-# half of them, and exactly half is enough. `candidates` is sorted, and the highest one escalates everything. Your `at_threshold` helps.
+# Write `pick_threshold(tuning, test, candidates, share)`. Both lists hold pairs `(confidence, right)`. Pick the **lowest** candidate that catches
+# at least `share` of all errors; 0.5 means half of them, and exactly half is enough. Return three numbers: the threshold, and what may be
+# **reported** of it, errors caught and escalations. Which list is for what, you decide.
+#
+# `candidates` is sorted, and the highest one escalates everything. `test` is a part of these tickets kept aside. The course's own test
+# split stays shut until lab 05.
 
 # %% id="ex8" tags=["exercise"]
-def pick_threshold(confidence, correct, candidates, share):
-    """Return the lowest candidate at which at least this share of the wrong answers escalates."""
+def caught_at(pairs, threshold):
+    """Return the errors caught and the escalations, as in Exercise 5."""
+    return at_threshold([c for c, _ in pairs], [right for _, right in pairs], threshold)
+
+
+def pick_threshold(tuning, test, candidates, share):
+    """Return the lowest candidate that catches this share of the errors, and the errors caught and escalations to report."""
     # <solution>
-    errors = sum(not right for right in correct)
-    return min(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
+    errors = sum(not right for _, right in tuning)
+    threshold = min(t for t in candidates if caught_at(tuning, t)[0] >= share * errors)
+    return threshold, *caught_at(test, threshold)
     # </solution>
 
 # %% id="ex8-check"
 pick_threshold = lab.check("ex8", pick_threshold)
 
 # %% [markdown] id="ex8-why" tags=["solution-only"]
+# **Why not pick on `test`, where you report anyway?** Then the threshold suits these very answers, luck included, and catches half of their
+# errors because you chose it so. Of other answers the report says nothing.
+#
 # **Why not the threshold that escalates half of the answers?** You want half of the errors. Half of the answers holds half of the errors
-# only if the gate is no better than dice. **Why not the highest that is enough?** It escalates most. Below the lowest you catch too little, above it you pay for nothing
-# you asked for.
+# only if the gate is no better than dice. **Why not the highest that is enough?** It escalates most.
 
 # %% [markdown] id="half"
-# **Predict.** To catch half of the recorded Nano's errors, how many percent of the tickets must go on to Sonnet? Write a number over the dots.
+# **Predict.** To catch half of the recorded Nano's errors, how many percent of the tickets must go on to Sonnet?
 
 # %% id="half-guess"
-my_guess_escalated = ...
+lab.predict("escalated for half", ..., within=10, confidence=...)
 
 # %% id="half-price"
-def picked(arm, share=0.5):
-    candidates = [*sorted(arm["confidence"].unique().tolist()), 1.01]
-    return pick_threshold(arm["confidence"].tolist(), arm["correct"].tolist(), candidates, share)
+def picked(tuning, test, share=0.5):
+    candidates = [*sorted(tuning["confidence"].unique().tolist()), 1.01]
+    pairs = [list(zip(arm["confidence"].tolist(), arm["correct"].tolist())) for arm in (tuning, test)]
+    return pick_threshold(*pairs, candidates, share)
 
 
-cut = picked(nano)
-caught, escalated = at_threshold(nano["confidence"], nano["correct"], cut)
+cut, caught, escalated = picked(nano, nano)
 up = (nano["confidence"] < cut).to_numpy()
 mended = int((~nano["correct"] & sonnet["correct"])[up].sum())
 bill = nano["cost_usd"].sum() + sonnet["cost_usd"][up].sum()
-print(told(my_guess_escalated))
 print(f"Threshold {cut:.2f} escalates {share(escalated, len(nano))} and catches {share(caught, errors)} errors. (recorded)")
 print(f"Sonnet is right on {mended} of the {caught}: an error caught is not yet an error mended. (recorded)")
 print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['cost_usd'].sum():.2f} USD. (recorded)")
+lab.score("escalated for half", round(100 * escalated / len(nano)), unit="%")
 
 # %% [markdown] id="honest"
 # ### Is that number honest?
 #
-# No. The threshold was picked on the very tickets it is counted on. It catches at least half there **because** you picked it so. The
-# question is what it catches on tickets that were not there when you picked.
+# No. The cell above hands the same tickets over twice, as `tuning` and as `test`, and no function can notice. The threshold catches at least
+# half there **because** it was picked there. The question is what it catches on tickets that had no say.
 #
 # Split the tickets in two by scenario, so that near-duplicates stay together. Pick on one half and measure on the other, both ways round.
 
@@ -994,10 +1018,9 @@ print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['co
 for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, "recorded")):
     one, other = halves(arm)
     for seen, unseen in ((one, other), (other, one)):
-        cut = picked(seen)
         results = []
         for part in (seen, unseen):
-            caught, escalated = at_threshold(part["confidence"], part["correct"], cut)
+            cut, caught, escalated = picked(seen, part)
             results.append(f"{caught} of {int((~part['correct']).sum())} errors for {escalated} of {len(part)}")
         print(f"{name} ({source}), threshold {cut:.2f}\n  picked on:   {results[0]} escalated\n  measured on: {results[1]} escalated")
 
