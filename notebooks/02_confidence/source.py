@@ -4,10 +4,11 @@
 # You ask models how sure they are, refuse invalid ratings, measure whether "sure" means "right", and find out what you may promise.
 #
 # **Time:** 40 minutes alone, 37 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.03 USD on Amazon Bedrock at recorded token counts, for Nemotron Nano and, in *Going further*, Super.
+# **Cost live:** about 0.03 USD on Amazon Bedrock at recorded token counts, for Nemotron Nano and, in *Going further*, Super (and an 8B on
+# NVIDIA NIM, which prints no price).
 #
-# A *cascade* asks a cheap model first and passes the request on, *escalates* it, to an expensive one if the cheap one is not sure. So
-# everything rests on how sure the model says it is. Nobody guarantees that number. This lab tests it.
+# A *cascade* asks a cheap model first and passes the request on, *escalates* it, to an expensive one if the cheap one is not sure.
+# Nobody guarantees that the cheap one knows. This lab tests it.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -19,7 +20,7 @@
 # 5. **Count** the errors a threshold catches and the escalations it takes (Exercise 5).
 # 6. **Say** how many labels it takes to promise anything about accepted answers (Exercise 6).
 # 7. **Charge** invalid replies to the answers you got (Exercise 7, stretch).
-# 8. **Pick** a threshold, and test it where it was not picked (Exercise 8, stretch).
+# 8. **Pick** a threshold, and report it where it was not picked (Exercise 8, stretch).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | from |
@@ -27,12 +28,13 @@
 # | the cost of a call from its usage | refused replies are charged too | lab 01 |
 # | Python lists, `zip`, dictionaries | you write short functions | you can read `zip(confidence, correct)` |
 #
-# Statistics are explained where they come up. Every number names its source: **sandbox**, stand-in models on this machine, no figures of
+# Every number names its source: **sandbox**, stand-in models on this machine, no figures of
 # the vendors' models; **recorded**, real models on Amazon Bedrock, 2026-08-31, 150 tickets.
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 1
 # section: Opening
+# show: The list of objectives; start the cells of "The result first" meanwhile.
 # say: A weather forecaster who says 90 percent is checked every evening. Who has ever checked a model that says 0.95?
 # ask: Hands up if you have a confidence threshold in production. Keep your hand up if you know how many errors it catches.
 
@@ -66,10 +68,6 @@ lab = open_lab("02_confidence", seed=SEED)
 HERE = lab.settings.backend  # where the numbers of your own calls come from
 
 # %% id="helpers"
-def told(guess):
-    return "You wrote down no guess." if guess is ... else f"Your guess: {guess}."
-
-
 def who(tier):
     return f"stand-in for {tier.capitalize()}" if HERE == "sandbox" else tier.capitalize()
 
@@ -100,9 +98,9 @@ reliability_figure(reliability(tickets["confidence"], tickets["correct"], BINS),
 # *Right* means here: the same category as the label. Now take it apart: what was asked, what came back, what may count as an answer.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
-# minutes: 2
+# minutes: 1
 # section: The result first
-# show: The figure. Go along the dashed line first, then name one bar in words.
+# show: The figure. The dashed line first, then one bar in words.
 # say: "Of the answers that said about this much, that many were right." One sentence, and everybody can read the rest of the lab.
 # ask: Which bar would you bet on? And how long is its black line?
 
@@ -145,6 +143,7 @@ for name, text in GALLERY.items():
 # %% [markdown] id="instructor-validate" tags=["instructor"]
 # minutes: 1
 # section: What may come back
+# show: The gallery, line by line.
 # say: The tempting mistake is to be helpful. Clamping 6 to 5 looks kind, and it turns garbage into "certain".
 # ask: (To unlock Exercise 1) Which is shorter to write down, everything that is wrong, or the five values that are right?
 # say: You order five pizzas, two arrive burnt, all are on the bill. Refused replies are charged like that (Exercise 7, for those who are early).
@@ -197,10 +196,11 @@ for text in refused[:3]:
 # Now the question of this lab. Grade the answers that the library's validator accepts; it works like yours, but also finds an object
 # inside prose.
 #
-# **Predict.** Of the answers that rate themselves 5 ("certain"), what percentage is right? Write a number over the dots.
+# **Predict.** Of the answers that rate themselves 5 ("certain"), what percentage is right? Write a number over the first dots; up to 10 away
+# counts as right. Write over the second dots how sure you are of that, from 0 to 1. At the end of the lab *your* confidence is tested.
 
 # %% id="five-guess"
-my_guess_right_at_five = ...
+lab.predict("right at five", ..., within=10, confidence=...)
 
 # %% id="five-table"
 graded = frame(traces, asked)
@@ -214,8 +214,8 @@ by_rating = pd.DataFrame(rows)
 print(f"{len(questions)} questions, {who('nano')} ({HERE})")
 print(text_table(by_rating, {"right": 0}))
 top = by_rating.iloc[-1]
-print(told(my_guess_right_at_five))
 print(f"Of the answers rated {top['confidence']:.0f}: {share(int(top['right']), int(top['n']))} right. ({HERE})")
+lab.score("right at five", round(100 * top["share_right"]), unit="%")
 
 # %% [markdown] id="scale"
 # To compare a rating with a share, both need one scale. The prompt says 5 is certain and 1 is no idea, so read 5 as 1.0, 1 as 0.0, and the
@@ -307,10 +307,16 @@ print(f"Mean confidence {claimed:.2f}, share right {truly:.2f}: on average it sa
 # %% [markdown] id="ranking"
 # ## Calibration and order
 #
-# **Change it.** In the next cell `mine` maps the ratings 1 to 5 to five numbers. Put your own reading of "fairly sure" there.
-#
 # There is a second number. Pick a right and a wrong answer at random: how often is the right one the surer of the two? Ties count half.
 # That is the **AUROC** (area under the ROC curve). 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
+#
+# **Predict.** Ratings can be put on a scale in many ways. Three of them are compared below. Is their AUROC the same, "yes" or "no"?
+
+# %% id="ranking-guess"
+lab.predict("order stays the same", ..., among=("yes", "no"), confidence=...)
+
+# %% [markdown] id="ranking-change"
+# **Change it.** `mine` maps the ratings 1 to 5 to five numbers. Put your own reading of "fairly sure" there.
 
 # %% id="ranking-mappings"
 MAPPINGS = {
@@ -318,9 +324,12 @@ MAPPINGS = {
     "c / 5": lambda c: c / 5,
     "mine": lambda c: (0, 0.1, 0.4, 0.6, 0.8)[int(c) - 1],
 }
+orders = set()
 for name, mapping in MAPPINGS.items():
     values = [mapping(c) for c in questions["confidence"]]
+    orders.add(round(auroc(values, right), 6))
     print(f"{name:12}  ECE {ece(values, right, 5):.3f}  AUROC {auroc(values, right):.3f}  ({HERE})")
+lab.score("order stays the same", "yes" if len(orders) == 1 else "no")
 
 # %% [markdown] id="ranking-read"
 # The ECE follows the mapping: it measures what the number *says*, and another mapping can repair that (*recalibration*). The AUROC is the
@@ -331,6 +340,7 @@ for name, mapping in MAPPINGS.items():
 # %% [markdown] id="instructor-ranking" tags=["instructor"]
 # minutes: 1
 # section: Calibration and order
+# show: The three lines, ECE and AUROC. Collect the predictions about the AUROC first.
 # say: A clock that is ten minutes fast is badly calibrated and still useful. A clock with random hands is not.
 # ask: Which of the two numbers can you mend without touching the model?
 # cut: Skip the mappings, say the sentence about the clock, and go on to the recorded models.
@@ -394,6 +404,7 @@ print(f"ECE of {len(tickets)} tickets: {error_of(everything):.3f} stated, {error
 # minutes: 1
 # told: ex4
 # section: Mend what it says
+# show: The one line of output, both numbers.
 # say: The second number is perfect, and it is worthless. Who sees why?
 # ask: (To unlock Exercise 4) A teacher hands out the exam with the answers, then praises the marks. What would you change?
 
@@ -436,9 +447,13 @@ print(text_table(pd.DataFrame(rows)))
 print(f"Tickets, {who('nano')} ({HERE})")
 
 # %% [markdown] id="calibrate-limit"
-# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval and the AUROC. And with what a cascade
-# asks: does the map let a threshold escalate other answers? `new_escalations` counts the sets of answers that some threshold on the mapped
-# confidence escalates and no threshold on the stated one.
+# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval, the AUROC, and what a cascade asks:
+# `new_escalations` counts the sets of answers that some threshold on the mapped confidence escalates and no threshold on the stated one.
+#
+# **Predict.** Can a threshold escalate other answers once a map has mended the confidence, "yes" or "no"?
+
+# %% id="calibrate-guess"
+lab.predict("a map escalates others", ..., among=("yes", "no"), confidence=...)
 
 # %% id="calibrate-table"
 from workshop_lib.evaluation.figures import calibration_figure
@@ -469,6 +484,7 @@ for name, values in claims.items():
     rows.append(row | {"new_escalations": len(escalating(values) - escalating(claims["stated"]))})
 print(f"{len(unseen)} unseen tickets in {unseen['family'].nunique()} families, {who('nano')} ({HERE})")
 print(text_table(pd.DataFrame(rows)))
+lab.score("a map escalates others", "yes" if any(row["new_escalations"] for row in rows) else "no")
 before, after = (reliability(claims[name], unseen["correct"], BINS) for name in ("stated", "Platt"))
 calibration_figure(before, after, HERE, f"Tickets, {who('nano')}: before and after Platt's map")
 
@@ -486,10 +502,10 @@ calibration_figure(before, after, HERE, f"Tickets, {who('nano')}: before and aft
 # The recording holds what Nemotron Nano and Claude Sonnet answered to 150 tickets on Amazon Bedrock on 2026-08-31, with labels that people
 # reviewed. Right means again: the same category. The policy documented with the recording escalates below 0.7.
 #
-# **Predict.** How many percent of Nano's errors lie below 0.7? Write a number over the dots.
+# **Predict.** How many percent of Nano's errors lie below 0.7?
 
 # %% id="real-guess"
-my_guess_caught = ...
+lab.predict("errors below 0.7", ..., within=10, confidence=...)
 
 # %% id="real-values"
 from workshop_lib.evaluation.recorded import recorded_arms
@@ -502,8 +518,9 @@ print("Nano, 150 tickets (recorded)")
 print(text_table(values, {"confidence": 2, "right": 0}))
 errors, low = int(values["wrong"].sum()), nano["confidence"] < 0.7
 usual = values.sort_values("answers").iloc[-1]
-print(told(my_guess_caught))
-print(f"Errors: {errors} of {len(nano)}. Below 0.7: {int((low & ~nano['correct']).sum())} of them, and {int(low.sum())} answers at all.")
+caught = int((low & ~nano["correct"]).sum())
+print(f"Errors: {errors} of {len(nano)}. Below 0.7: {caught} of them, and {int(low.sum())} answers at all.")
+lab.score("errors below 0.7", round(100 * caught / errors), unit="%")
 print(f"It says {usual['confidence']:.2f} to {usual['answers']:.0f} of {len(nano)} tickets, and {usual['wrong']:.0f} of those are wrong.")
 reliability_figure(reliability(nano["confidence"], nano["correct"], 10), "Tickets, Nemotron Nano: how sure, how right", "recorded")
 
@@ -524,27 +541,11 @@ print(f"Recorded Nano, {worth:.2f}: of a right and a wrong answer, the {'wrong' 
 # A small calibration error says little if nearly all answers state the same value: a constant near the share right scores well, and parts
 # nothing. What a threshold can do depends on the order alone, and a mean confidence does not show it.
 
-# %% id="real-map"
-level = fit_platt(nano["confidence"], nano["correct"])
-print(f"Platt's curve through all {len(nano)}: {level.apply(0.78):.2f} at 0.78, {level.apply(0.96):.2f} at 0.96. (recorded)")
-for seen, unseen in (halves(nano), halves(nano)[::-1]):
-    print(f"Fitted on {len(seen)} tickets with {int((~seen['correct']).sum())} errors, judged on {len(unseen)} with {int((~unseen['correct']).sum())} (recorded):")
-    judged = list(zip(unseen["confidence"], unseen["correct"]))
-    if seen["correct"].nunique() < 2:
-        print("  no map: all are right, there is nothing to learn")
-        continue
-    mapped = MAPS["Platt"](list(zip(seen["confidence"], seen["correct"])))
-    print(f"  ECE {error_of(judged):.3f} before, {error_of([(mapped(c), right) for c, right in judged]):.3f} after")
-
-# %% [markdown] id="real-map-read"
-# Recorded Nano is no surer when right, so the best curve that never falls is level: one value for all. And in this split all its errors lie in
-# one half of the scenarios. Learned there, the map makes the other half worse. Calibrate on the traffic you will see.
-
 # %% [markdown] id="instructor-real" tags=["instructor"]
 # minutes: 2
 # half: 1
 # section: What the real models said
-# say: Everybody writes down a guess before the next cell runs. Then read out the line about 0.7 and wait.
+# say: Everybody writes down a prediction before the next cell runs. Then read out the line about 0.7 and wait.
 # show: The six values, then the last column but one of the comparison, auroc.
 # ask: Your dashboard says "mean confidence 0.94". What do you know now? (Only how the model talks.)
 # ask: (To unlock Exercise 5) I escalate all 150 tickets. How many errors do I catch, and why is that not clever?
@@ -626,6 +627,7 @@ figure(draw, title="What a threshold buys", caption=caption)
 # section: What a threshold catches
 # say: The dashed line is a gate that costs nothing to build. Any gate you pay for has to beat it.
 # show: The figure, one curve after the other.
+# ask: Where on these curves would you stop, and what does the next step to the right cost?
 
 # %% [markdown] id="promise"
 # ## A promise about what you keep
@@ -636,10 +638,10 @@ figure(draw, title="What a threshold buys", caption=caption)
 # Begin with the best case: you label some accepted answers, and all are right. That may be luck: a model that is wrong in exactly epsilon of all
 # cases has such runs too.
 #
-# **Predict.** How many right ones in a row let you promise *at most 5 % wrong, 95 % sure*? Write a number over the dots.
+# **Predict.** How many right ones in a row let you promise *at most 5 % wrong, 95 % sure*? Up to 10 away counts as right.
 
 # %% id="promise-guess"
-my_guess_needed = ...
+lab.predict("right ones needed", ..., within=10, confidence=...)
 
 # %% [markdown] id="ex6-header"
 # ## Exercise 6 · 3 minutes · core · Before you may promise anything
@@ -665,9 +667,9 @@ answers_needed = lab.check("ex6", answers_needed)
 # still above delta. In closed form: `ceil(log(delta) / log(1 - epsilon))`; for 95 % about `3 / epsilon`, the *rule of three*.
 
 # %% id="ex6-use"
-print(told(my_guess_needed))
 for tolerated in (0.2, 0.1, 0.05, 0.02, 0.01):
     print(f"at most {tolerated:3.0%} wrong, 95% sure: {answers_needed(tolerated, 0.05):3} accepted answers, none of them wrong (computed)")
+lab.score("right ones needed", answers_needed(0.05, 0.05))
 
 # %% [markdown] id="guarantee"
 # With errors among the accepted you need more. The **Clopper-Pearson bound** is the largest error rate at which so few errors still turn up
@@ -678,6 +680,7 @@ for tolerated in (0.2, 0.1, 0.05, 0.02, 0.01):
 # tests cost no more than one, and delta holds for the threshold you end with.
 
 # %% id="guarantee-run"
+from workshop_lib.evaluation.intervals import clopper_pearson_upper
 from workshop_lib.evaluation.thresholds import empirical_threshold, guaranteed_threshold, labels_needed
 
 arms = ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, "recorded"), ("Claude Sonnet", sonnet, "recorded"))
@@ -686,22 +689,31 @@ for name, arm, source in arms:
     print(f"{name} ({source}), {len(arm)} tickets in {arm['family'].nunique()} families")
     print("  naive:     ", "nothing passes" if naive is None else f"from {naive:g} on at most {EPSILON:.0%} were wrong in this sample")
     print("  guaranteed:", guaranteed_threshold(arm["confidence"], arm["correct"], epsilon=EPSILON, delta=DELTA).sentence)
+    wrong = int((~arm["correct"]).sum())
+    print(f"  accept all: {wrong} of {len(arm)} wrong, so at most {clopper_pearson_upper(wrong, len(arm), DELTA):.1%}, {1 - DELTA:.0%} sure")
 print(f"\nStricter, at most 2 % wrong, {who('nano')} ({HERE}):")
 print(" ", guaranteed_threshold(tickets["confidence"], tickets["correct"], epsilon=0.02, delta=DELTA).sentence)
 
-# %% id="guarantee-nano"
-from workshop_lib.evaluation.intervals import clopper_pearson_upper
-
-for who_keeps, kept in (("Nano from 0.95 on", nano[nano["confidence"] >= 0.95]), ("all of Nano", nano), ("all of Sonnet", sonnet)):
-    wrong = int((~kept["correct"]).sum())
-    print(f"Accept {who_keeps}: {wrong} of {len(kept)} wrong, so at most {clopper_pearson_upper(wrong, len(kept), 0.05):.1%}, 95% sure (recorded)")
-
 # %% [markdown] id="guarantee-read"
-# Recorded Nano says 0.95 or more to most tickets, and no threshold on it can be shown to hold 10 %. Being stricter makes its promise **worse**, because the
-# order points the wrong way. What can be promised, decided beforehand: accept everything, about a quarter wrong at most.
+# No threshold on the recorded Nano can be shown to hold 10 %. What can be promised of it, decided beforehand: accept everything, about a quarter
+# wrong at most. Being stricter makes that **worse**, because its order points the wrong way.
 #
 # Recorded Sonnet was wrong on 9 of 150, 6 %. Even so the promise of 10 % holds from 0.95 on only: 9 errors in 150 may still be 10.2 %.
 # All bounds count tickets as independent. Many of these are near-duplicates, so the bounds are too good.
+
+# %% [markdown] id="explorer-read"
+# **Change it.** One threshold moves three things at once. Below it the recorded Nano's tickets go on to Sonnet: watch the bill, the right
+# answers, and the bound on the error of the kept ones. Then answer the question that the explorer asks.
+
+# %% id="explorer"
+from workshop_lib.lab.interactive import threshold_explorer
+
+threshold_explorer(nano, sonnet, split="recorded", threshold=0.95, epsilon=EPSILON, delta=DELTA)
+
+# %% [markdown] id="explorer-why" tags=["solution-only"]
+# **An answer.** Tolerate a quarter: thresholds up to 0.8 have a bound below it. You may not promise one of them now, because you looked at all and took
+# what suits. The line "Promise" did not look: it began at 0.95, as fixed beforehand, met 30.3 % and stopped. The promise you can make is one that
+# you decide on before you see these labels.
 
 # %% [markdown] id="word"
 # ### How often does the naive choice break its word?
@@ -715,7 +727,7 @@ for who_keeps, kept in (("Nano from 0.95 on", nano[nano["confidence"] >= 0.95]),
 # **Predict.** With 80 labels and 10 % tolerated: in how many percent of the draws does the naive rule accept more than 10 % wrong?
 
 # %% id="word-guess"
-my_guess_broken = ...
+lab.predict("naive breaks its word", ..., within=10, confidence=...)
 
 # %% id="word-model"
 import numpy as np
@@ -746,9 +758,9 @@ for labels in (80, 400, 2000):
         broken = (chosen >= 0) & (TRUE_ERROR[chosen] > EPSILON + 1e-9)
         shares = {"broken": broken.mean(), "no_promise": (chosen < 0).mean(), "answers_kept": (chosen + 1).mean() / len(SAID)}
         rows.append({"labels": labels, "rule": rule} | shares)
-print(told(my_guess_broken))
 print(f"At most {EPSILON:.0%} wrong, {1 - DELTA:.0%} sure; 2000 draws a row, shares of draws (simulated, a made-up model)")
 print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kept": 2}))
+lab.score("naive breaks its word", round(100 * rows[0]["broken"]), unit="%")
 
 # %% [markdown] id="word-read"
 # Of several thresholds that are about as good as tolerated, the naive rule takes the one that was lucky in the sample. The guaranteed rule breaks its
@@ -762,8 +774,36 @@ print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kep
 # section: A promise about what you keep
 # say: A promise has two numbers, how wrong and how sure. A vendor who gives you one has not promised anything.
 # ask: (To unlock Exercise 6) A coin shows heads five times. Are you sure that it has no tails? After how many throws would you be?
-# show: The table of the simulation, row "naive, 80 labels" against the guesses.
-# cut: Leave out the simulation; say its first row.
+# show: The explorer at 0.95, then the table of the simulation, row "naive, 80 labels" against the predictions.
+# cut: Leave out the explorer and the simulation; say the simulation's first row.
+
+# %% [markdown] id="mine"
+# ## And how sure were you?
+#
+# You stated a confidence with your predictions, in this lab and in lab 01. So the first figure of this lab can be drawn of **you**. What came
+# true counts as right, and your own `calibration_error` measures the gap.
+
+# %% id="mine-figure"
+mine = lab.my_calibration()
+if mine:
+    reliability_figure(mine, "You: how sure, how right", "your predictions").show()
+    print(f"Your calibration error: {calibration_error([(row.n, row.mean_confidence, row.accuracy) for row in mine]):.3f} (your predictions)")
+
+# %% [markdown] id="mine-read"
+# Look at the black lines before you blame or praise yourself: a handful of predictions shows as little about you as about a model. Each further lab
+# adds some; run this cell again then.
+#
+# And the bill of this lab, had it gone to real models:
+
+# %% id="meter"
+lab.meter()
+
+# %% [markdown] id="instructor-mine" tags=["instructor"]
+# minutes: 1
+# section: And how sure were you?
+# show: Your own curve, from predictions made in this room.
+# ask: Hands up if you were right less often than you said. And who never went below 0.8?
+# say: You had minutes to think and still missed. A model writes its number in passing.
 
 # %% [markdown] id="takeaways"
 # ## What to remember
@@ -793,6 +833,7 @@ print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kep
 # %% [markdown] id="instructor-close" tags=["instructor"]
 # minutes: 1
 # section: Close
+# show: The takeaways.
 # say: You now know how to test a signal before you build on it. Next you build on it anyway, and count what that costs.
 # ask: The three recall questions, books closed.
 # allow: small-models 1.5, 0.84 (the authors' own run, as the cell says)
@@ -857,10 +898,10 @@ print(f"{len(pairs)} questions: {usd_per_answer(pairs):.8f} USD a valid answer; 
 # ### Fewer output tokens, fewer answers
 #
 # **Predict.** Somebody wants to save output tokens on tickets and cuts `max_tokens` from 300 to 40. Of the sample tickets, how many percent
-# of the replies are still valid? And what does a valid answer cost then? Write your guess at the percentage over the dots.
+# of the replies are still valid? And what does a valid answer cost then? Write down the percentage.
 
 # %% id="cut-guess"
-my_guess_still_valid = ...
+lab.predict("still valid", ..., within=10, confidence=...)
 
 # %% id="cut-run"
 samples = [entry.ticket for entry in load_tickets("samples")]
@@ -877,11 +918,11 @@ def routed_with(max_tokens):
     return pairs
 
 
-print(told(my_guess_still_valid))
 for max_tokens in (300, 40):
     got = routed_with(max_tokens)
     valid, spent = sum(answer is not None for _, answer in got), sum(usd for usd, _ in got)
     print(f"max_tokens {max_tokens:3}: valid {share(valid, len(got))}, {spent:.6f} USD in all, {usd_per_answer(got):.6f} USD an answer ({HERE})")
+lab.score("still valid", round(100 * valid / len(got)), unit="%")
 
 # %% [markdown] id="cut-read"
 # A reply that was cut in the middle is no cheaper answer. It is no answer, and it is charged. The reason is mechanical: a decision needs its
@@ -908,6 +949,27 @@ for family, row in worst.iterrows():
 # So the recording holds 150 tickets but far fewer independent cases, and another mix of scenarios could give another curve. It shows that
 # a model can behave like this, not that every small model does. Measure your own, on your own tickets.
 
+# %% [markdown] id="real-map-why"
+# ### A map for recorded Nano
+#
+# Fit Platt's curve to the recorded Nano, first to all tickets, then to one half of the scenarios at a time. What can it learn?
+
+# %% id="real-map"
+level = fit_platt(nano["confidence"], nano["correct"])
+print(f"Platt's curve through all {len(nano)}: {level.apply(0.78):.2f} at 0.78, {level.apply(0.96):.2f} at 0.96. (recorded)")
+for seen, unseen in (halves(nano), halves(nano)[::-1]):
+    print(f"Fitted on {len(seen)} tickets with {int((~seen['correct']).sum())} errors, judged on {len(unseen)} with {int((~unseen['correct']).sum())} (recorded):")
+    judged = list(zip(unseen["confidence"], unseen["correct"]))
+    if seen["correct"].nunique() < 2:
+        print("  no map: all are right, there is nothing to learn")
+        continue
+    mapped = MAPS["Platt"](list(zip(seen["confidence"], seen["correct"])))
+    print(f"  ECE {error_of(judged):.3f} before, {error_of([(mapped(c), right) for c, right in judged]):.3f} after")
+
+# %% [markdown] id="real-map-read"
+# Recorded Nano is no surer when right, so the best curve that never falls is level: one value for all. And in this split all its errors lie in
+# one half of the scenarios. Learned there, the map makes the other half worse. Calibrate on the traffic you will see.
+
 # %% [markdown] id="kept"
 # ### The curve behind a promise
 #
@@ -931,62 +993,151 @@ risk_coverage_figure(curve.coverage[every_tenth], curve.risk[every_tenth], len(n
 #
 # - The AUROC of the stated confidence was 0.37, 0.50 and 0.67, from the smallest to the largest.
 # - Each used one or two values of the scale.
-# - The **log-probability** that the model gave to the category's name, a number that it computes and does not write, parted right from
-#   wrong better: AUROC 0.84 and 0.94 in two measurements.
+# - The **log-probability** that the model gave to the category's name parted right from wrong better: AUROC 0.84 and 0.94 in two
+#   measurements.
 
-# %% [markdown] id="small-models-gates"
-# Log-probabilities need an endpoint that returns them. Bedrock's Converse has no field for them. Other gates: ask several times and compare,
-# validate against rules, have a judge look at a sample.
+# %% [markdown] id="signals"
+# ### Two signals that nobody has to write
+#
+# **Self-consistency:** ask the same again, above temperature 0, and count how many draws agree with the first answer. It works on every
+# endpoint and is paid by the draw.
+#
+# **Log-probabilities:** the chance the model gave to each token it wrote. They come with the first reply, for nothing, where a server returns them:
+# Converse has no field for them, OpenAI-compatible servers do. They cover text and no tool calls, so `in_text` asks for the same JSON in text.
+
+# %% id="signals-one"
+from workshop_lib.cascade.logprobs import label_probability
+from workshop_lib.tasks.variants import in_text
+
+TEXT = in_text(TRIAGE)
+
+
+def asked_with(**settings):
+    """Return the task with other settings of the request."""
+    return replace(TEXT, request=lambda ticket: replace(TEXT.request(ticket), **settings))
+
+
+said = lab.ask("nim-8b", asked_with(logprobs=3).request(labelled[0].ticket))
+print(said.text)
+for token in said.logprobs:
+    if len(token.alternatives) > 1:  # a token that only gives the form, such as a brace, has none
+        likely = ", ".join(f"{other!r} {math.exp(logprob):.2f}" for other, logprob in token.alternatives)
+        print(f"wrote {token.token!r}, likeliest: {likely} ({said.source})")
+
+# %% [markdown] id="signals-bill-read"
+# Now all tickets: one call each with log-probabilities, then `DRAWS` more. **Change it:** more draws, or a temperature of 0. At 0 all draws agree;
+# why is that no sign of being right?
+
+# %% id="signals-run"
+DRAWS, TEMPERATURE = 3, 0.7
+
+
+def asked_of_8b(**settings):
+    return run_arm(asked_with(**settings), [entry.ticket for entry in labelled], single("nim-8b"), lab.ask)
+
+
+once = asked_of_8b(logprobs=1)
+draws = [asked_of_8b(temperature=TEMPERATURE, sample=number) for number in range(1, DRAWS + 1)]
+eight_b = frame(once, labelled)
+ok = [place for place, trace in enumerate(once) if trace.answer is not None]
+categories = [once[place].answer.category for place in ok]
+drawn_too = [[draw[place].answer for draw in draws] for place in ok]
+values = {
+    "stated": [once[place].answer.confidence for place in ok],
+    f"{DRAWS} draws agree": [sum(a is not None and a.category == mine for a in many) / DRAWS for mine, many in zip(categories, drawn_too)],
+    "log-probability": [label_probability(once[place].steps[0].reply, "category", mine) or 0 for place, mine in zip(ok, categories)],
+}
+
+# %% id="signals-table"
+def auroc_range(values, right, families):
+    """Return where 95 % of the AUROCs lie if whole families are drawn again and again."""
+    rng, table = np.random.default_rng(SEED), pd.DataFrame({"value": values, "right": right})
+    groups = [group for _, group in table.groupby(families)]
+    again = (pd.concat([groups[place] for place in rng.integers(len(groups), size=len(groups))]) for _ in range(200))
+    return np.nanquantile([auroc(one["value"], one["right"]) for one in again], [0.025, 0.975])
+
+
+right_8b, families = eight_b["correct"].to_numpy(bool)[ok], eight_b["family"].to_numpy()[ok]
+usd_once = sum(trace.cost.usd for trace in once)
+usd_drawn = sum(trace.cost.usd for draw in draws for trace in draw)
+rows = []
+for name, value in values.items():
+    low, high = auroc_range(value, right_8b, families)
+    usd = usd_once + (usd_drawn if "draws" in name else 0)
+    row = {"signal": name, "n": len(ok), "distinct": len(set(value)), "auroc": auroc(value, right_8b), "low": low, "high": high}
+    rows.append(row | {"usd_per_1000": 1000 * usd / len(once)})
+print(text_table(pd.DataFrame(rows), {"usd_per_1000": 4}))
+print(f"{share(int(right_8b.sum()), len(ok))} right, {len(set(families))} families, the stand-in for an 8B model ({HERE}; price: another host's, NIM prints none)")
+
+# %% [markdown] id="signals-read"
+# Read the bill and the widths. The order of the three says nothing here: the stand-in draws its labels from the very shares that it
+# reports as log-probabilities, so agreement can only be a coarser copy of them. Real models differ: on the small ones above, log-probabilities
+# parted right from wrong best.
+#
+# Agreement finds an answer that wavers. An error that a model makes every time looks perfectly sure. Test either signal as you
+# tested the stated confidence: order, threshold, promise, on your own tickets. Lab 03 has gates for both.
 
 # %% [markdown] id="ex8-header"
 # ### Exercise 8 · 5 minutes · stretch · Pick a threshold
 #
-# Write `pick_threshold(confidence, correct, candidates, share)`: the **lowest** candidate that catches at least `share` of all errors. 0.5 means
-# half of them, and exactly half is enough. `candidates` is sorted, and the highest one escalates everything. Your `at_threshold` helps.
+# Write `pick_threshold(tuning, test, candidates, share)`. Both lists hold pairs `(confidence, right)`. Pick the **lowest** candidate that catches
+# at least `share` of all errors; 0.5 means half of them, and exactly half is enough. Return three numbers: the threshold, and what may be
+# **reported** of it, errors caught and escalations. Which list is for what, you decide.
+#
+# `candidates` is sorted, and the highest one escalates everything. `test` is a part of these tickets kept aside. The course's own test
+# split stays shut until lab 05.
 
 # %% id="ex8" tags=["exercise"]
-def pick_threshold(confidence, correct, candidates, share):
-    """Return the lowest candidate at which at least this share of the wrong answers escalates."""
+def caught_at(pairs, threshold):
+    """Return the errors caught and the escalations, as in Exercise 5."""
+    return at_threshold([c for c, _ in pairs], [right for _, right in pairs], threshold)
+
+
+def pick_threshold(tuning, test, candidates, share):
+    """Return the lowest candidate that catches this share of the errors, and the errors caught and escalations to report."""
     # <solution>
-    errors = sum(not right for right in correct)
-    return min(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
+    errors = sum(not right for _, right in tuning)
+    threshold = min(t for t in candidates if caught_at(tuning, t)[0] >= share * errors)
+    return threshold, *caught_at(test, threshold)
     # </solution>
 
 # %% id="ex8-check"
 pick_threshold = lab.check("ex8", pick_threshold)
 
 # %% [markdown] id="ex8-why" tags=["solution-only"]
+# **Why not pick on `test`, where you report anyway?** Then the threshold suits these very answers, luck included, and catches half of their
+# errors because you chose it so. Of other answers the report says nothing.
+#
 # **Why not the threshold that escalates half of the answers?** You want half of the errors. Half of the answers holds half of the errors
-# only if the gate is no better than dice. **Why not the highest that is enough?** It escalates most. Below the lowest you catch too little, above it you pay for nothing
-# you asked for.
+# only if the gate is no better than dice. **Why not the highest that is enough?** It escalates most.
 
 # %% [markdown] id="half"
-# **Predict.** To catch half of the recorded Nano's errors, how many percent of the tickets must go on to Sonnet? Write a number over the dots.
+# **Predict.** To catch half of the recorded Nano's errors, how many percent of the tickets must go on to Sonnet?
 
 # %% id="half-guess"
-my_guess_escalated = ...
+lab.predict("escalated for half", ..., within=10, confidence=...)
 
 # %% id="half-price"
-def picked(arm, share=0.5):
-    candidates = [*sorted(arm["confidence"].unique().tolist()), 1.01]
-    return pick_threshold(arm["confidence"].tolist(), arm["correct"].tolist(), candidates, share)
+def picked(tuning, test, share=0.5):
+    candidates = [*sorted(tuning["confidence"].unique().tolist()), 1.01]
+    pairs = [list(zip(arm["confidence"].tolist(), arm["correct"].tolist())) for arm in (tuning, test)]
+    return pick_threshold(*pairs, candidates, share)
 
 
-cut = picked(nano)
-caught, escalated = at_threshold(nano["confidence"], nano["correct"], cut)
+cut, caught, escalated = picked(nano, nano)
 up = (nano["confidence"] < cut).to_numpy()
 mended = int((~nano["correct"] & sonnet["correct"])[up].sum())
 bill = nano["cost_usd"].sum() + sonnet["cost_usd"][up].sum()
-print(told(my_guess_escalated))
 print(f"Threshold {cut:.2f} escalates {share(escalated, len(nano))} and catches {share(caught, errors)} errors. (recorded)")
 print(f"Sonnet is right on {mended} of the {caught}: an error caught is not yet an error mended. (recorded)")
 print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['cost_usd'].sum():.2f} USD. (recorded)")
+lab.score("escalated for half", round(100 * escalated / len(nano)), unit="%")
 
 # %% [markdown] id="honest"
 # ### Is that number honest?
 #
-# No. The threshold was picked on the very tickets it is counted on. It catches at least half there **because** you picked it so. The
-# question is what it catches on tickets that were not there when you picked.
+# No. The cell above hands the same tickets over twice, as `tuning` and as `test`, and no function can notice. The threshold catches at least
+# half there **because** it was picked there. The question is what it catches on tickets that had no say.
 #
 # Split the tickets in two by scenario, so that near-duplicates stay together. Pick on one half and measure on the other, both ways round.
 
@@ -994,10 +1145,9 @@ print(f"Nano and these Sonnet calls: {bill:.2f} USD. Sonnet for all: {sonnet['co
 for name, arm, source in ((who("nano"), tickets, HERE), ("Nemotron Nano", nano, "recorded")):
     one, other = halves(arm)
     for seen, unseen in ((one, other), (other, one)):
-        cut = picked(seen)
         results = []
         for part in (seen, unseen):
-            caught, escalated = at_threshold(part["confidence"], part["correct"], cut)
+            cut, caught, escalated = picked(seen, part)
             results.append(f"{caught} of {int((~part['correct']).sum())} errors for {escalated} of {len(part)}")
         print(f"{name} ({source}), threshold {cut:.2f}\n  picked on:   {results[0]} escalated\n  measured on: {results[1]} escalated")
 
@@ -1026,5 +1176,11 @@ print(f"{who(tier)} at {THRESHOLD:g}: {share(caught, int((~arm['correct']).sum()
 # %% [markdown] id="next"
 # ## What next
 #
-# In lab 03, `03_cascade`, you build the cascade that acts on this number, charge every tier it asks, and see which rules other than
-# confidence can escalate a ticket.
+# In lab 03 you build the cascade that acts on this number, charge every tier it asks, and see which rules other than confidence can escalate
+# a ticket. Where you stand in this one:
+
+# %% id="progress"
+lab.progress()
+
+# %% [markdown] id="next-links"
+# Go on with [lab 03, the cascade](../03_cascade/lab.ipynb), or back to the [start page](../../START.ipynb).

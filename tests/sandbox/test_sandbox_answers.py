@@ -10,6 +10,8 @@ from workshop_lib import catalog
 from workshop_lib.sandbox import draw, reading, schema, tokens
 from workshop_lib.sandbox.ask import Turn
 from workshop_lib.sandbox.latency import modelled_ms
+from workshop_lib.tasks import TRIAGE, Ticket
+from workshop_lib.tasks.variants import in_text
 
 LARGE = catalog.model("sonnet")
 TICKET = "<ticket>\nid: T-9\ncustomer tier: free\nsubject: id: card refused\n\nMy card was refused, key sk_live_REDACTED123.\n\nThanks\n</ticket>"
@@ -73,6 +75,21 @@ def test_the_form_asked_for_in_the_prompt_is_understood(prompt: str, fields: dic
         assert found["properties"]["category"]["enum"] == ["billing", "auth"]
         assert found["properties"]["confidence"]["maximum"] == 1
         assert found["properties"]["needs_human"] == {"type": "boolean"}
+
+
+def test_a_schema_written_into_the_prompt_is_followed() -> None:
+    """Without it a task asked in text, for its log-probabilities, would be answered with the words of its schema."""
+    ticket = Ticket(id="T-1", subject="s", body="b")
+    asked, tool = in_text(TRIAGE).request(ticket), TRIAGE.request(ticket).tool
+    assert tool is not None
+    assert reading.wanted_schema(asked.system or "", [Turn("user", asked.prompt)]) == tool.schema
+
+
+@pytest.mark.parametrize("text", ['{"properties": {}}', '{"properties": {"answer": "<text>"}}', '{"properties": "answer"}', '{"properties": {"a": {}', '{"a": ' * 5000])
+def test_what_only_looks_like_a_schema_is_read_as_before(text: str) -> None:
+    """Without it a template with such a field, or a cut-off schema, could end a request in an error."""
+    found = reading.wanted_schema(f"Reply with JSON: {text}", [Turn("user", "x")])
+    assert found is None or list(found["properties"]) != ["type"]
 
 
 def test_json_asked_for_inside_a_ticket_is_not_a_prompt() -> None:

@@ -118,9 +118,21 @@ def _template(text: str, after: int) -> dict[str, Any] | None:
     start = text.find("{") if start == -1 else start
     if start == -1:
         return None
+    if (schema := _schema_at(text, start)) is not None:
+        return schema
     stop = text.find("}", start)
     fields = {name: _field(name, hint, text) for name, hint in _PAIR.findall(text[start : stop + 1 if stop != -1 else None])}
     return {"type": "object", "properties": fields, "required": list(fields)} if fields else None
+
+
+def _schema_at(text: str, start: int) -> dict[str, Any] | None:
+    """Return the JSON schema of an object that begins at a place in a text, or None if none does."""
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    fields = found.get("properties")
+    return found if isinstance(fields, dict) and fields and all(isinstance(part, dict) for part in fields.values()) else None
 
 
 def _named(text: str) -> dict[str, Any] | None:

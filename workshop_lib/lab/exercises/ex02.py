@@ -783,58 +783,133 @@ def _zero_if_none(replies: Sequence[Charged]) -> float:
 # Exercise 8
 
 
-def pick_threshold(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
-    """Return the lowest candidate at which at least `share` of the wrong answers lie below the threshold."""
-    errors = sum(not right for right in correct)
-    return min(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
+def pick_threshold(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    """Return the lowest candidate at which at least `share` of the wrong answers of `tuning` lie below the threshold, and what it does to `test`.
+
+    That is two counts: the wrong answers of `test` below it, and all answers of `test` below it.
+    """
+    threshold = _lowest(tuning, candidates, share)
+    return (threshold, *_at(test, threshold))
 
 
-_TWELVE = (0.3, 0.3, 0.5, 0.5, 0.5, 0.5, 0.6, 0.6, 0.8, 0.8, 0.9, 0.9)
-_TWELVE_RIGHT = (False, True, False, True, True, True, False, True, False, False, False, True)
+def _at(pairs: Sequence[Pair], threshold: float) -> tuple[int, int]:
+    return at_threshold([c for c, _ in pairs], [right for _, right in pairs], threshold)
+
+
+def _lowest(pairs: Sequence[Pair], candidates: Sequence[float], share: float) -> float:
+    return min(t for t in candidates if _at(pairs, t)[0] >= share * _wrong_ones(pairs))
+
+
+_TUNING: tuple[Pair, ...] = (
+    (0.3, False), (0.3, True), (0.3, True), (0.5, False), (0.5, True), (0.5, True), (0.5, True),
+    (0.6, False), (0.6, True), (0.8, False), (0.8, False), (0.9, False), (0.9, True),
+)  # fmt: skip
+_KEPT_ASIDE: tuple[Pair, ...] = (
+    *((0.3, False),) * 6, (0.5, True), (0.6, True), (0.6, False), (0.7, True), (0.8, True), (0.85, False), (0.9, True),
+)  # fmt: skip
 _CANDIDATES = (0.3, 0.5, 0.6, 0.8, 0.9, 1.01)
+_TRIPLE = "three numbers: the threshold, the errors it catches in `test`, the escalations there"
 
 
 def _check_pick_threshold(answer: Any) -> str | None:
-    got = number(calling(answer, list(_TWELVE), list(_TWELVE_RIGHT), list(_CANDIDATES), 0.5), "its result")
-    want = pick_threshold(_TWELVE, _TWELVE_RIGHT, _CANDIDATES, 0.5)
-    mistakes = (
-        (0.9, "it wants more than half; exactly half is enough, and here 3 of the 6 errors lie below 0.8"),
-        (0.5, "it takes the share among the escalated answers; the question is how many of all errors are caught"),
-        (0.6, "only 2 of the 6 errors lie below 0.6: count the errors caught, not the answers escalated, and an answer exactly at the threshold is kept"),
-        (1.01, "it takes the candidate that escalates everything; take the lowest one that is enough, and a share of the errors, not of the answers"),
-        (3.0, "3 is a count or a position; return the candidate itself"),
-    )
-    if not close(got, want):
-        for value, says in mistakes:
-            if close(got, value):
-                return says
-        return f"it should pick {want:g} and picks {got:g}: 2 of 6 errors lie below 0.6, 3 lie below 0.8"
-    low = number(calling(answer, list(_TWELVE), list(_TWELVE_RIGHT), list(_CANDIDATES), 0.1), "its result")
-    if close(low, want):
+    got = _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), 0.5))
+    want = pick_threshold(_TUNING, _KEPT_ASIDE, _CANDIDATES, 0.5)
+    if got != want:
+        return _picked_wrong(got[0], want[0]) or _counted_wrong(got, want)
+    low = _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), 0.1))
+    if low == want:
         return "it does not follow `share`: a tenth of the errors was asked for, look for a fixed 0.5"
-    return None if close(low, 0.5) else f"for a tenth of the 6 errors it should pick 0.5 and picks {low:g}"
+    wanted = pick_threshold(_TUNING, _KEPT_ASIDE, _CANDIDATES, 0.1)
+    return None if low == wanted else f"for a tenth of the 6 errors it should return {_three(wanted)} and returns {_three(low)}"
 
 
-def _more_than_share(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
-    errors = sum(not right for right in correct)
-    return min(t for t in candidates if at_threshold(confidence, correct, t)[0] > share * errors)
+def _picked_wrong(got: float, want: float) -> str | None:
+    """Say what is wrong with a picked threshold; None if it is right."""
+    mistakes = (
+        (_lowest(_KEPT_ASIDE, _CANDIDATES, 0.5), "it picks the threshold on the test split, alone or together with `tuning`; then the report flatters it. Pick on `tuning`, measure on `test`"),
+        (0.9, "it wants more than half; exactly half is enough, and here 3 of the 6 errors of `tuning` lie below 0.8"),
+        (0.3, "it takes the lowest candidate, which catches nothing; it has to catch the share first"),
+        (0.6, "only 2 of the 6 errors of `tuning` lie below 0.6: count its errors caught, not the answers escalated, and an answer exactly at the threshold is kept"),
+        (1.01, "it takes the candidate that escalates everything; take the lowest one that is enough, and a share of the errors, not of the answers"),
+        (3.0, "3 is a count or a position; the first number is the candidate itself"),
+    )
+    if close(got, want):
+        return None
+    for value, says in mistakes:
+        if close(got, value):
+            return says
+    return f"it should pick {want:g} and picks {got:g}: of the 6 errors of `tuning` 2 lie below 0.6, 3 lie below 0.8"
 
 
-def _share_of_escalated(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
-    return min(t for t in candidates if (pair := at_threshold(confidence, correct, t))[1] and pair[0] >= share * pair[1])
+def _counted_wrong(got: tuple[float, float, float], want: tuple[float, int, int]) -> str:
+    """Say what is wrong with the two counts behind a threshold that is right."""
+    cut, counts = want[0], got[1:]
+    errors = _wrong_ones(_KEPT_ASIDE)
+    mistakes = (
+        (_at(_TUNING, cut), "it reports on `tuning`, where the threshold was picked and catches half by construction; measure it on `test`"),
+        (_at((*_TUNING, *_KEPT_ASIDE), cut), "it reports on both splits together, so half of the report is about the answers it was picked on; measure on `test` alone"),
+        (want[:0:-1], "the two counts are swapped: errors caught first, then escalations"),
+        ((want[1] / errors, want[2] / len(_KEPT_ASIDE)), "these are shares; give the two counts"),
+        ((want[1] / errors, want[2]), "the second number is a share; give the count of errors caught"),
+    )
+    for value, says in mistakes:
+        if _same_pair(counts, value):
+            return says
+    return f"threshold {cut:g} is right, but on `test` it should count {want[1:]} and counts {_plain(counts)}: errors caught and escalations, as in Exercise 5"
 
 
-def _share_escalated(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
-    return min(t for t in candidates if at_threshold(confidence, correct, t)[1] >= share * len(correct))
+def _triple(got: Any) -> tuple[float, float, float]:
+    if isinstance(got, int | float) and not isinstance(got, bool):
+        raise NotYet(f"it returned {shown(got, 40)}, a threshold without a report; return {_TRIPLE}")
+    if isinstance(got, tuple | list) and len(got) == 2 and isinstance(got[1], tuple | list):
+        got = (got[0], *got[1])
+    if not isinstance(got, tuple | list) or len(got) != 3:
+        raise NotYet(f"it returned {shown(got, 40)}, but must return {_TRIPLE}")
+    return number(got[0], "the threshold"), number(got[1], "the errors caught"), number(got[2], "the escalations")
 
 
-def _highest(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
-    errors = sum(not right for right in correct)
-    return max(t for t in candidates if at_threshold(confidence, correct, t)[0] >= share * errors)
+def _three(values: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:g}' for value in values)})"
 
 
-def _always_half(confidence: Sequence[float], correct: Sequence[bool], candidates: Sequence[float], share: float) -> float:
-    return pick_threshold(confidence, correct, candidates, 0.5)
+def _reported(threshold: float, test: Sequence[Pair]) -> tuple[float, int, int]:
+    return (threshold, *_at(test, threshold))
+
+
+def _tuned_on_test(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return _reported(_lowest(test, candidates, share), test)
+
+
+def _tuned_on_both(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return _reported(_lowest([*tuning, *test], candidates, share), test)
+
+
+def _reported_on_tuning(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return _reported(_lowest(tuning, candidates, share), tuning)
+
+
+def _reported_on_both(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return _reported(_lowest(tuning, candidates, share), [*tuning, *test])
+
+
+def _threshold_only(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> float:
+    return _lowest(tuning, candidates, share)
+
+
+def _more_than_share(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return _reported(min(t for t in candidates if _at(tuning, t)[0] > share * _wrong_ones(tuning)), test)
+
+
+def _share_escalated(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return _reported(min(t for t in candidates if _at(tuning, t)[1] >= share * len(tuning)), test)
+
+
+def _highest(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return _reported(max(t for t in candidates if _at(tuning, t)[0] >= share * _wrong_ones(tuning)), test)
+
+
+def _always_half(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+    return pick_threshold(tuning, test, candidates, 0.5)
 
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -1014,17 +1089,22 @@ EXERCISES: tuple[Exercise, ...] = (
         title="Pick a threshold",
         minutes=5,
         level="stretch",
-        objective="Pick the lowest threshold that catches a given share of the errors, and test it where it was not picked.",
+        objective="Pick the lowest threshold that catches a given share of the errors, and report it where it was not picked.",
         hints=(
-            "at_threshold from Exercise 5 tells you for any candidate how many errors it catches. You only need to choose.",
-            "The share is a share of all errors. So count the errors first, once.",
+            "`caught_at` tells you for any candidate how many errors it catches. You only need to choose, and to decide in which of the two lists.",
+            "The share is a share of all errors of the list you pick on. So count these errors first, once.",
             "Several candidates are enough. Which of them escalates the fewest answers?",
+            "The answers that you report on must not have had a say in the choice. Which list is left for the report?",
         ),
         reference=pick_threshold,
         check=_check_pick_threshold,
         wrong=(
+            Wrong("tunes the threshold on the test split", _tuned_on_test, "picks the threshold on the test split"),
+            Wrong("tunes the threshold on both splits", _tuned_on_both, "picks the threshold on the test split"),
+            Wrong("reports where it was picked", _reported_on_tuning, "by construction"),
+            Wrong("reports on both splits", _reported_on_both, "on both splits together"),
+            Wrong("returns the threshold only", _threshold_only, "without a report"),
             Wrong("wants more than the share", _more_than_share, "exactly half is enough"),
-            Wrong("share of the escalated", _share_of_escalated, "among the escalated"),
             Wrong("share that escalates", _share_escalated, "not the answers escalated"),
             Wrong("always half", _always_half, "does not follow `share`"),
             Wrong("takes the highest", _highest, "escalates everything"),
