@@ -33,6 +33,7 @@
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 1
 # section: Opening
+# show: The first cell's cost line.
 # say: Today you build the thing this course is named after. It takes ten lines. The rest of the lab asks whether it was a good idea.
 # ask: Before we start, who believes that a cascade saves 60 to 80 percent? Keep your hand in mind; we test that claim at the end.
 
@@ -194,6 +195,7 @@ cascade = lab.check("ex2", cascade)
 # minutes: 2
 # half: 1
 # section: Walking the tiers
+# show: In Exercise 2's cell, the line that pays, above the line that decides.
 # say: Two mistakes are worth waiting for. Some return None when nobody is sure. Some charge the winner only, and their cascade looks better than it is.
 # ask: (To unlock Exercise 2) Read me your loop as a shopping trip. When do you pay, before or after you decide whether you like it?
 # cut: Let the room do Exercise 1 together, on the projector.
@@ -214,10 +216,8 @@ for step in trace.steps:
     print(f"{step.tier:8}  {step.cost.usd:.8f} USD  {why}")
 print(f"all tiers {trace.cost.usd:.8f} USD, answered by {trace.model_used}  ({HERE})")
 
-# %% [markdown] id="winner-only"
-# Charging the winner only is an easy mistake. It makes every cascade that escalates look cheaper than it is. By how much?
-
 # %% id="winner-only-bill"
+# What if you charge the winner only? Such a cascade looks cheaper than it is.
 winners = sum(trace.steps[-1].cost.usd for trace in walked)
 print(f"charging every tier asked: {less(1 - usd_walked / usd_large)} than always 253B")
 print(f"charging the last call only: {less(1 - winners / usd_large)}")
@@ -277,6 +277,7 @@ lab.score("may escalate", 100 * break_even(*pairs["Nano, Sonnet (recorded)"], 0)
 # minutes: 2
 # told: ex3
 # section: When does it pay?
+# show: The two lines of the break-even, then the line that scores the prediction.
 # say: Who predicted one half? It is far higher, because the first tier is so cheap.
 # ask: (To unlock Exercise 3) Which part of the price does an item pay that is not escalated? And one that is?
 # cut: Show the first pair only.
@@ -341,7 +342,7 @@ print("always escalated by the published policy:", ", ".join(LIST))
 # ### Watch a ticket walk
 #
 # Now watch the documented policy at work, on tickets of your own. Where this page cannot take input, you see three samples as text. Answer the
-# question that comes with it.
+# question that comes with it. In the sandbox, a strange decision is a stand-in's and says nothing about the vendors' models.
 
 # %% id="demo"
 from workshop_lib.lab.interactive import routing_demo
@@ -369,31 +370,9 @@ demo = routing_demo(lab, documented())
 # | agreement | `k` more draws of the same tier | `k` calls |
 # | judge | the score another model gives | a call of that model |
 
-# %% [markdown] id="gates-one-read"
-# Let five of them speak on one ticket. (By default a gate that calls a model is not asked once a free one escalates; `ask_every_gate` asks
-# them all.) The 8B goes first here: an OpenAI-compatible server takes a seed for each further draw.
-
-# %% id="gates-one"
-from workshop_lib.cascade import AgreementGate, CategoryGate, ConfidenceGate, JudgeGate, Policy, StakesGate
-
-five = (ConfidenceGate(below=0.7), StakesGate(), CategoryGate(categories=LIST), AgreementGate(k=3), JudgeGate(model="super"))
-every = Policy(name="five gates", tiers=("nim-8b", "sonnet"), gates=five, ask_every_gate=True)
-eight_b = run_arm(TRIAGE, tickets, single("nim-8b"), ask)
-valid = [place for place, trace in enumerate(eight_b) if trace.answer is not None]
-busiest = max(valid, key=lambda place: len(reasons(five[:3], eight_b[place].answer)))  # the free gates have the most to say of it
-
-# %% id="gates-one-walk"
-step = walk(TRIAGE, tickets[busiest], every, ask).steps[0]
-print(f"The 8B says {step.answer.category}, {step.answer.priority}, for {step.cost.usd:.6f} USD. ({HERE})")
-for check in step.checks:
-    print(f"  {check.gate:10}  {check.reason or 'lets it pass'}")
-print("What the gates paid for, beside that:")
-for call in step.calls:
-    print(f"  {call.purpose:10}  {call.cost.usd:.6f} USD to {call.model}")
-
 # %% [markdown] id="gates-table-read"
-# Now each gate alone, and the two policies, between a small tier (`first`) and Sonnet, on the same tickets. A number after a gate's name is its
-# threshold, or how many draws.
+# Here is each gate alone, and the two policies, between a small tier (`first`) and Sonnet, on the same tickets. A number after a gate's name is its
+# threshold, or how many draws (the 8B's server takes a seed for each).
 #
 # `escalated` is a share, `right` a count. `by chance` is how many a **random** choice of tickets for Sonnet gets right for the same money, and
 # `beats chance` says whether the gate is clearly better than that. `gate_usd_per_1000` is the part of the bill that the gate's own calls make up.
@@ -405,6 +384,9 @@ better_than_chance = ...  # of seven
 lab.predict("better than chance", better_than_chance, within=1, confidence=...)
 
 # %% id="gates-arms"
+from workshop_lib.cascade import AgreementGate, CategoryGate, ConfidenceGate, JudgeGate, Policy, StakesGate
+
+eight_b = run_arm(TRIAGE, tickets, single("nim-8b"), ask)
 sonnet = run_arm(TRIAGE, tickets, single("sonnet"), ask)
 alone = {name: frame(traces, labelled) for name, traces in (("nano", nano), ("nim-8b", eight_b), ("sonnet", sonnet))}
 
@@ -452,9 +434,9 @@ if len(scores) < 2:
     print("One score for everything tells no right answer from a wrong one. Its bill is real all the same.")
 
 # %% [markdown] id="gates-read"
-# *Clearly* better means: the whole 95 % interval of the difference (drawn by ticket family) lies above zero. Escalating more usually gets more right; that
-# alone is no merit. Try many gates, and one may beat chance by luck. A stakes gate guards against costly errors, so judge it by those. And
-# before you pay a judge, look at its scores.
+# *Clearly* better means: the whole 95 % interval of the difference (drawn by ticket family) lies above zero. So few tickets show a large advantage
+# only. Escalating more usually gets more right; that alone is no merit. Try many gates, and one may beat chance by luck. A stakes gate guards
+# against costly errors, so judge it by those. And before you pay a judge, look at its scores.
 
 # %% [markdown] id="instructor-gates" tags=["instructor"]
 # minutes: 2
@@ -691,7 +673,7 @@ print(f"Same as the library's default rules in {same} of {len(cases)} cases.")
 
 # %% [markdown] id="trouble-order"
 # Now order an hour in which Nano throttles everything: `without` stands before `ask` and fails every call to one tier. What does your rule cost,
-# and what the other one?
+# and what the other one? (A *guardrail* that blocks is no failure; it always ends the walk.)
 
 # %% id="trouble-throttled"
 def without(tier, kind):
@@ -839,7 +821,8 @@ lab.meter()
 # minutes: 0
 # section: Going further
 # say: For those who are done early, or for home. Exercises 7 and 8 stand on their own.
-# show: (If there is time) The table by category, the line where Nano says "other". Then the three readings of the note's claim.
+# show: (If there is time) The injection: the ticket in its tags, then the two policies that keep what it asked for.
+# ask: (If there is time) Which of your gates reads the ticket itself, and which only the answer?
 
 # %% [markdown] id="flags"
 # ### Whose word counts?
@@ -887,6 +870,28 @@ review_required = lab.check("ex7", review_required)
 # %% id="flags-same"
 same = sum(review_required(trace.steps) == trace.review_required for trace in traces)
 print(f"Same as the library on {same} of {len(traces)} recorded tickets.")
+
+# %% [markdown] id="gates-one-read"
+# ### Five gates on one ticket
+#
+# By default a gate that calls a model is not asked once a free one escalates. `ask_every_gate` asks them all. What does each of five say of one
+# ticket, and what do they add to its bill?
+
+# %% id="gates-one"
+five = (ConfidenceGate(below=0.7), StakesGate(), CategoryGate(categories=LIST), AgreementGate(k=3), JudgeGate(model="super"))
+valid = [place for place, trace in enumerate(eight_b) if trace.answer is not None]
+busiest = max(valid, key=lambda place: len(reasons(five[:3], eight_b[place].answer)))  # the free gates have the most to say of it
+every = Policy(name="five gates", tiers=("nim-8b", "sonnet"), gates=five, ask_every_gate=True)
+step = walk(TRIAGE, tickets[busiest], every, ask).steps[0]
+print(f"The 8B says {step.answer.category}, {step.answer.priority}, for {step.cost.usd:.6f} USD. ({HERE})")
+for check in step.checks:
+    print(f"  {check.gate:10}  {check.reason or 'lets it pass'}")
+print("What the gates paid for, beside that:")
+for call in step.calls:
+    print(f"  {call.purpose:10}  {call.cost.usd:.6f} USD to {call.model}")
+
+# %% [markdown] id="gates-one-change"
+# **Change** `valid` into the place of one ticket, such as `[0]`. Is there a ticket that only a gate with a bill of its own escalates?
 
 # %% [markdown] id="calibrated"
 # ### A corrected confidence as a gate
@@ -1215,6 +1220,7 @@ lab.progress()
 # %% [markdown] id="instructor-close" tags=["instructor"]
 # minutes: 1
 # section: Close
+# show: The eight conditions of "When not to cascade", the one that says YES. Then the meter.
 # say: A cascade is ten lines. Knowing whether to run it was the rest of the lab.
 # ask: One sentence each. What would you measure first on your own traffic?
 # allow: recall 0.95 (an example)
