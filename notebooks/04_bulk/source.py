@@ -79,35 +79,42 @@ by_library = {rows[0]["ticket_id"]: rows for rows in triage(tickets, POLICY, lab
 
 for rows in sorted(by_library.values(), key=lambda rows: (-len(rows), rows[0]["ticket_id"]))[:1]:
     for row in rows:
-        print(line(row), end="")
+        print(line(row | {"cost": round(row["cost"], 8)}), end="")
 
 rows = [row for of_one in by_library.values() for row in of_one]
 missing = [ticket.id for ticket in tickets if ticket.id not in by_library]
 print(f"{len(tickets)} tickets, {len(rows)} rows, {sum('error' in row for row in rows)} of them errors (sandbox)")
 print(f"escalated: {sum(len(of_one) > 1 for of_one in by_library.values())}. lost: {len(missing)}.")
-print(f"{sum(row['cost'] for row in rows):.4f} USD (tokens of the sandbox, list prices)")
+lab.meter()
 
 # %% [markdown] id="win-read"
 # One JSON object a line is called **NDJSON**. A reader can use each line as soon as it is there: a ticket's nano row, and after it a
 # `claude` row if the ticket was escalated. *Stand-ins* for both models answered, so the decisions say nothing about the vendors' models.
 #
-# Tickets in, tickets out, lost: these are the counts to watch. Now build it.
+# Tickets in, tickets out, lost: these are the counts to watch. Watch them once: in Jupyter the next cell shows a button that runs the same
+# pile again. Then build it.
+
+# %% id="table"
+from workshop_lib.lab.interactive import bulk_table
+
+table = bulk_table(lab, tickets, POLICY, concurrency=CONCURRENCY)
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
 # section: The result first
 # say: The sandbox was in a good mood here. Nothing was refused, so nothing could get lost. We will change its mood.
-# show: Two rows of one ticket, then the line that says lost.
-# ask: In what order will the rows stand in the file? (In no order anybody can promise.)
+# show: Two rows of one ticket, then the line that says lost. Then the table, run with 1 ticket at once and with 16.
+# ask: The question of the table. (Only the order changes. So a reader goes by ticket_id, never by position.)
 
 # %% [markdown] id="predict-hours"
 # ## How long will it take?
 #
-# **Predict first.** `VOLUME` tickets, one after the other, each as slow as the tickets of this run. How many hours? Replace the dots by a
-# number. If you leave them, everything still runs.
+# **Predict first.** `VOLUME` tickets, one after the other, each as slow as those above; the meter's line says how long they took. How many
+# hours, give or take one? Write your number over the first dots, and how sure you are (0 to 1) over the second. If you leave them,
+# everything still runs.
 
 # %% id="predict-hours-guess"
-my_guess_hours = ...
+lab.predict("hours one by one", ..., within=1, confidence=...)
 
 # %% id="walls"
 QUOTA_RPS, BURST = 20, 5  # requests a second that each model takes, and how many at one moment; made up, yours are in your account
@@ -121,9 +128,8 @@ quota_minutes = (VOLUME - BURST) / QUOTA_RPS / 60
 plan["quota"] = quota_minutes
 plan["at least"] = plan[["latency", "CPU", "quota"]].max(axis=1)
 
-print("Your guess:", "none yet" if my_guess_hours is ... else f"{my_guess_hours} hours")
-print(f"One after the other: {plan['latency'][0] / 60:.1f} hours, at {latency_s:.2f} s a ticket (reported by the sandbox).\n")
-print(f"{VOLUME:,} tickets, in minutes:")
+lab.score("hours one by one", round(plan["latency"][0] / 60, 1), unit="hours")
+print(f"\n{VOLUME:,} tickets of {latency_s:.2f} s (reported by the sandbox), in minutes:")
 print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 
 # %% [markdown] id="walls-explain"
@@ -153,10 +159,10 @@ print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 # The obvious way is `pool.map`. The sandbox can be told to refuse a text, as a service refuses input that breaks its rules. Such a ticket
 # now stands in the middle of the pile.
 #
-# **Predict first.** How many results will `list(pool.map(...))` give you? Replace the dots by a number.
+# **Predict first.** How many results will `list(pool.map(...))` give you?
 
 # %% id="predict-map-guess"
-my_guess_results = ...
+lab.predict("results of pool.map", ..., within=0, confidence=...)
 
 # %% id="faults"
 from contextlib import closing, contextmanager
@@ -204,7 +210,7 @@ with ordered(poison="\\x00\\x07") as scope:
         except CallError as error:
             print(f"{error.kind}: {error.detail}")
     paid = ledger(scope)["ok"]
-print("Your guess:", "none yet" if my_guess_results is ... else my_guess_results)
+lab.score("results of pool.map", len(results), unit="results")
 print(f"Tickets: {len(pile)}. Results in hand: {len(results)}. Answered and charged by the service: {'some' if paid else 'none'}.")
 
 # %% [markdown] id="map-explain"
@@ -215,7 +221,7 @@ print(f"Tickets: {len(pile)}. Results in hand: {len(results)}. Answered and char
 # minutes: 1
 # section: One bad ticket
 # say: An error is a result. It belongs to one ticket, and it travels the same way as an answer.
-# show: The line with the results in hand, now; the same line after Exercise 1.
+# show: The line that scores the prediction, now; the count of results after Exercise 1.
 # ask: What would you have told the team that waits for the results of the first run?
 
 # %% [markdown] id="ex1-header"
@@ -606,9 +612,11 @@ def go_on(out, stop_after=None, guards=None):
     return job
 
 # %% [markdown] id="grown-predict"
-# **Predict first**, on paper. The run is stopped after a quarter of the tickets. The same call goes on, until a guard stops it at half of
-# the bill. Then it goes on to the end. Each time, half a row is left at the end of the file, as a crash leaves it. How many calls are made
-# twice?
+# **Predict first.** The run is stopped after a quarter of the tickets. The same call goes on, until a guard stops it at half of the bill.
+# Then it goes on to the end. Each time, half a row is left at the end of the file, as a crash leaves it. How many calls are made twice?
+
+# %% id="grown-predict-guess"
+lab.predict("calls made twice", ..., within=0, confidence=...)
 
 # %% id="grown-run"
 from pathlib import Path
@@ -626,7 +634,8 @@ with TemporaryDirectory() as folder:
         far = "all" if job.journal.totals.tickets == len(tickets) else "some"
         print(f"{name:<8} ended by: {job.end}. Finished: {far} tickets.")
 
-print(f"Lost: {len(tickets) - len({row['ticket_id'] for row in kept})} tickets. Made twice: {len(bought) - len(set(bought))} calls.")
+lab.score("calls made twice", len(bought) - len(set(bought)), unit="calls")
+print(f"Lost: {len(tickets) - len({row['ticket_id'] for row in kept})} tickets.")
 print(f"Rows as in the first run: {'yes' if sorted(map(line, kept)) == sorted(map(line, rows)) else 'no'}.")
 print(f"Bill as in the first run: {'yes' if abs(job.journal.totals.usd - bill) < 1e-9 else 'no'} (sandbox).")
 
@@ -663,9 +672,9 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
     print(f"{name:<12} tickets lost: {len(many) - len(answered)}. Requests refused: {often} (sandbox).")
 
 # %% [markdown] id="paced-read"
-# The line between few and many is one request in four. Nobody told the pacer the quota. It sends freely until the first refusal, then 0.7
-# times as fast, a tenth less after further refusals, and two percent more for each busy second without one. What waits at the pacer was not
-# sent, so it cannot be refused.
+# The line between few and many is one request in four. Nobody told the pacer the quota. It sends freely until the
+# first refusal, slows down at each one, and speeds up a little while there is none. What waits at the pacer was not sent, so it cannot be
+# refused.
 #
 # If you know your quota, state it instead, and most refusals never happen. Which quota do you need?
 
@@ -675,10 +684,9 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
 # told: ex5
 # section: The same, grown up
 # say: The route is yours, the night is long. A journal for the kill, a pacer for the quota, a guard for the bill.
-# show: The line with calls made twice, then few beside many.
+# show: The line that scores the prediction of calls made twice, then few beside many.
 # ask: Why is the record written after the rows, and not before? (A record without rows would be a lost ticket that nobody asks again.)
 # cut: The paced run. Keep the journal.
-# allow: paced-read 0.7 (_FIRST_CUT of workshop_lib/bulk/pacing.py)
 # allow: ex5-read 0.767 (published for another policy, as the cell says)
 
 # %% [markdown] id="ex5-header"
@@ -713,6 +721,12 @@ capacity = lab.check("ex5", capacity)
 # **Why p95 and not the mean?** With the mean, every slow stretch makes a queue. **Why not the tokens that the answers really have?** The
 # service cannot know them when a call begins. It gives back what was not used when the call ends.
 
+# %% [markdown] id="ex5-predict"
+# **Predict first.** 20 tickets a second, recorded latencies. Which tier needs more calls at once?
+
+# %% id="ex5-predict-guess"
+lab.predict("more calls at once", ..., among=("nano", "sonnet"), confidence=...)
+
 # %% id="ex5-use"
 from workshop_lib.evaluation.recorded import recorded, recorded_arms
 
@@ -731,6 +745,7 @@ needs["counted/min"] = 60 * needs["calls/s"] * ended
 print(f"{PER_S} tickets a second, {escalated:.1%} escalated (recorded latencies, tokens and share):")
 print(text_table(needs, {"calls/s": 1, "at once": 1, "tokens/min": 0, "counted/min": 0}))
 print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {escalated:.3f}).")
+lab.score("more calls at once", needs["tier"][needs["at once"].idxmax()])
 
 # %% [markdown] id="ex5-read"
 # Recorded means Bedrock, 2026-08-31, 150 tickets. `counted/min` is what stays counted when the calls have ended: input, plus output times
@@ -739,6 +754,15 @@ print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {esca
 #
 # **Change it.** Put 4096 in place of `max_tokens`, or 0.767 in place of `escalated`, the share that was published for another policy. Which
 # of your quotas breaks first?
+
+# %% [markdown] id="meter"
+# **Your meter.** Set `METER = True` to see what this whole lab would have cost and taken live. Your neighbour's count differs, though both
+# have the same seed. Which two runs depend on how fast a machine sends?
+
+# %% id="meter-run"
+METER = False
+if METER:
+    lab.meter()
 
 # %% [markdown] id="takeaways"
 # ## What to remember
@@ -769,14 +793,15 @@ print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {esca
 # half: 1
 # section: Close
 # say: Nothing lost and nothing paid twice. Now the runs are worth measuring, which is lab 05.
+# show: METER set to True. (pool.map and the naive run make it differ: what comes through before the error or the refusal depends on the machine.)
 # ask: The three recall questions, books closed.
 # cut: One recall question, the first.
 
 # %% [markdown] id="further"
 # ## Going further
 #
-# This section is not counted in the minutes, and nothing later needs it. Take what interests you: both limits in a figure, the books of the
-# run, the library's code, and stopping early.
+# This section is not counted in the minutes, and nothing later needs it. Take what interests you: your own volume, both limits in a figure,
+# the books of the run, the library's code, and stopping early.
 
 # %% [markdown] id="instructor-further" tags=["instructor"]
 # minutes: 0
@@ -786,6 +811,58 @@ print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {esca
 # show: (If there is time) The four lines that agree.
 # ask: boto3 retries on its own unless you switch it off. What would that do to requests sent?
 # allow: ex6-header 0.0001 (an example of an entry)
+
+# %% [markdown] id="volume"
+# ### Your own volume
+#
+# The library's planner takes tickets a day, the share that escalates, and how many times the mean rate your busiest hour has. `VOLUME` is
+# set in the first code cell. `PEAK` is made up: traffic is seldom even.
+
+# %% id="volume-plan"
+from workshop_lib.bulk import capacity as planner
+
+PEAK, MAX_TOKENS = 4, request(tickets[0]).max_tokens
+
+
+def needs_of(per_day):
+    made = planner.plan(per_day, [escalated], peak=PEAK, max_tokens=MAX_TOKENS)
+    row = {"tickets a day": f"{per_day:,}", "calls/s": made.calls_per_second, "processes": made.processes}
+    for tier in made.tiers:
+        row |= {f"{tier.key} at once": tier.at_once, f"{tier.key} tokens/min": tier.tpm}
+    return row | {"USD a day": made.usd_per_day}
+
+
+volumes = pd.DataFrame([needs_of(VOLUME * factor) for factor in (1, 10, 100, 1000)])
+print(f"{escalated:.1%} escalated, busiest time {PEAK} times the mean (recorded latencies, tokens and share; list prices):")
+print(text_table(volumes, {"calls/s": 1, "USD a day": 2}))
+
+# %% [markdown] id="volume-read"
+# Here a minute's tokens are what stays counted when calls have ended (`counted/min` of Exercise 5), and on top what calls under way hold
+# for answers that turn out shorter. Exercise 5 took the larger of two columns, which is quicker and good enough to ask for a quota.
+#
+# **Change it.** Give `MAX_TOKENS` the value 4096. Which columns move, and does the bill? In a terminal the planner is `workshop capacity`.
+
+# %% [markdown] id="batch"
+# ### When nobody waits: batch inference
+#
+# A pile that may wait for hours can go as one job: a file of requests in S3, a file of answers later (`CreateModelInvocationJob`). Jobs have
+# quotas of their own, and for many models lower prices. What does the table of models know?
+
+# %% id="batch-price"
+print(f"{VOLUME:,} tickets a day (recorded tokens and share, list prices):")
+for need in planner.plan(VOLUME, [escalated]).tiers:
+    price, load = catalog.model(need.key).price, need.load
+    batch = "no batch price in the table of models"
+    if price.batch_input is not None and price.batch_output is not None:
+        usd = (load.input_tokens * price.batch_input + load.output_tokens * price.batch_output) / catalog.MILLION
+        calls_a_day = need.calls_per_second * planner.DAY_S
+        batch = f"as a batch {usd * calls_a_day:.2f} USD"
+    print(f"{need.key:<7} {need.usd_per_day:.2f} USD a day; {batch}")
+
+# %% [markdown] id="batch-read"
+# Read the [user guide](https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference.html) before you plan with it. Two things matter
+# here. A cascade becomes two jobs, one after the other, as the second tier's file is written from the first one's answers. And a job of
+# Converse requests refuses `toolConfig`, by which this course asks for the decision; requests in the form of `InvokeModel` may have tools.
 
 # %% [markdown] id="walls-two"
 # ### Two limits in one figure
@@ -969,5 +1046,8 @@ print(f"Asked: {'all tickets' if len(asked) == len(tickets) else 'fewer than all
 # ## What next
 #
 # Journal, pacer and guards run from a terminal: `workshop bulk tickets.ndjson --out rows.ndjson --max-usd 5`, and the same command again goes
-# on. `workshop serve` starts the service. Lab 05, `05_bakeoff`, runs whole policies side by side on the test tickets and asks the question
-# that all this was for: did the cascade pay?
+# on. `workshop serve` starts the service. [Lab 05](../05_bakeoff/lab.ipynb) runs whole policies side by side on the test tickets and asks the
+# question that all this was for: did the cascade pay? All labs stand on the [start page](../../START.ipynb).
+
+# %% id="progress"
+lab.progress()
