@@ -36,7 +36,8 @@ run: $(INSTALLED)  ## Run all five labs headless and write the report out/report
 
 test: $(TESTABLE)  ## Everything CI runs: lint, types, tests, documentation, notebooks rebuilt, compared and re-run
 	@$(MAKE) --no-print-directory -j2 static
-	WORKSHOP_SITE=out/site $(PYTEST) --ignore tests/course tests
+	WORKSHOP_SITE=out/site $(PYTEST) --ignore tests/course --ignore tests/browser tests
+	$(BIN)/python -m pytest -q -p no:nbval tests/browser
 	$(GUARDED) $(BIN)/workshop build --check
 	$(GUARDED) $(PYTEST) tests/course
 	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations 10 --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
