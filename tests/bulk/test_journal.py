@@ -1,5 +1,6 @@
 """The journal: what is finished survives a crash, and nothing of another run is taken for it."""
 
+import errno
 import os
 import random
 import subprocess
@@ -139,10 +140,34 @@ except DataError as error:
     assert out.read_bytes() == b"".join(map(_row, range(count)))
 
 
-def test_a_read_only_folder_is_one_line(tmp_path: Path) -> None:
-    """Without it a folder that cannot be written would end in a traceback."""
+def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
+    """Without it a slip in the output's name would end in a traceback."""
     with pytest.raises(DataError, match="cannot be written"):
         open_journal(tmp_path / "missing" / "out.ndjson", IDENTITY)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_read_only_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Without it a folder that cannot be written would end in a traceback, or in advice to make room."""
+
+    def refuse(path: Path, *_: object) -> int:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)  # root, who may run this, may write anywhere
+    with pytest.raises(DataError, match=rf"out.ndjson cannot be written \({os.strerror(number)}\). Name another file with --out"):
+        open_journal(tmp_path / "out.ndjson", IDENTITY)
+
+
+def test_a_write_that_is_taken_in_part_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a system that takes half of a row would leave a torn one in the middle of the output."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda number, content: write(number, content[:7]))
+    journal = open_journal(tmp_path / "out.ndjson", IDENTITY)
+    for line in range(3):
+        journal.add(line, _row(line), 0.0)
+    journal.close()
+    assert (tmp_path / "out.ndjson").read_bytes() == b"".join(map(_row, range(3)))
+    assert len(open_journal(tmp_path / "out.ndjson", IDENTITY).finished) == 3
 
 
 @given(st.lists(st.integers(0, 5000)))
