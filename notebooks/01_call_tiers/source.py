@@ -4,7 +4,7 @@
 # You send one question to three models and one ticket to two, changing only the model's name, and work out what each call cost.
 #
 # **Time:** 30 minutes alone, 33 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.08 USD on Amazon Bedrock for the whole notebook, at recorded token counts and list prices; NVIDIA NIM prints no token
+# **Cost live:** about 0.11 USD on Amazon Bedrock for the whole notebook, at recorded token counts and list prices; NVIDIA NIM prints no token
 # price.
 #
 # A *tier* is one model in a row from cheap to expensive. This course answers most requests with the cheap one. To say whether that pays, you
@@ -37,6 +37,7 @@
 # show: The first cell's cost line, then the line that open_lab prints.
 # ask: Who has seen a model's bill before reading the code that caused it?
 # cut: Leave out the question; run both cells while you speak.
+# allow: title 0.11 USD (the lab's calls at the mean recorded tokens of a ticket)
 
 # %% id="parameters" tags=["parameters"]
 SEED: int = 0  # the sandbox's seed; the same seed gives the same answers
@@ -130,11 +131,14 @@ for tier in TIERS:
 # %% [markdown] id="predict-price"
 # ## The price of each direction
 #
-# **Predict first.** With Claude Sonnet, how many times as much does an *output* token cost as an *input* token? Replace the dots with your
-# guess. If you leave them, everything still runs.
+# **Predict.** With Claude Sonnet, how many times as much does an *output* token cost as an *input* token? Write a number over the first
+# dots; up to 1 away counts as right. Over the second, write how sure you are of that, from 0 to 1.
+#
+# If you leave the dots, everything still runs. Once you have seen the result, a prediction no longer changes. At the end of lab 02 you see how
+# often you were right when you were sure.
 
 # %% id="predict-price-guess"
-my_guess_out_over_in = ...
+lab.predict("output price", ..., within=1, confidence=...)
 
 # %% id="prices"
 rows = []
@@ -149,8 +153,7 @@ print(text_table(price_table, {"in": 3, "out": 3, "out/in": 1}))
 # %% id="prices-read"
 bedrock = price_table[price_table["where"] == "bedrock"]["out/in"]
 sonnet_price = catalog.model("sonnet").price
-print("Your guess for Sonnet:", "none yet" if my_guess_out_over_in is ... else my_guess_out_over_in)
-print(f"The table for Sonnet: {sonnet_price.output / sonnet_price.input:.1f}")
+lab.score("output price", sonnet_price.output / sonnet_price.input, unit="times")
 print(f"On Bedrock an output token costs {bedrock.min():.1f} to {bedrock.max():.1f} times an input token.\n")
 for key in ("sonnet", "nim-8b", "nim-253b"):
     price = catalog.model(key).price
@@ -165,7 +168,7 @@ for key in ("sonnet", "nim-8b", "nim-253b"):
 # minutes: 2
 # half: 1
 # section: The price of each direction
-# say: Two prices a model, one for each direction, and output is the expensive one. Prices are data with a source and a day, never constants in the code.
+# say: Write the prediction down before you scroll. Two prices a model, one for each direction, and output is the expensive one. Prices are data with a source and a day, never constants in the code.
 # show: The column out/in, then the three lines with their sources.
 # ask: What would a proxy price do to a business case? (It can rank tiers. It cannot promise a saving.)
 # cut: Run the cells up to Exercise 1 in one go and talk about the table only.
@@ -248,17 +251,17 @@ print(json.dumps({name: part for name, part in responses["nano"].items() if name
 # section: One ticket, two tiers on Bedrock
 # say: The answer sits in a list of blocks. Today the list has one block. Nothing promises that it always will.
 # show: toolChoice in the request, then content and toolUse in the response, then usage and stopReason.
-# ask: You force the tool. What can still come back? Collect guesses, then run the next cells.
+# ask: You force the tool. What can still come back? Everyone writes a number into the next cell, then run on.
 # cut: Show toolChoice and the toolUse block only.
 
 # %% [markdown] id="predict-text"
 # ## A forced tool is not always called
 #
-# **Predict first.** The tool is forced. Of the sample tickets sent to the stand-in for Nano, how many replies come back *without* a tool
-# call? Replace the dots with a number.
+# **Predict.** The tool is forced. Of the LIMIT sample tickets (20, unless you changed it) sent to the stand-in for Nano, how many replies
+# come back *without* a tool call? Up to 1 away counts as right.
 
 # %% id="predict-text-guess"
-my_guess_in_text = ...
+lab.predict("replies in text", ..., within=1, confidence=...)
 
 # %% id="samples"
 tickets = list(samples.values())[:LIMIT]
@@ -270,8 +273,8 @@ def has_tool_call(response):
 
 
 in_text = [ticket_id for ticket_id, response in nano.items() if not has_tool_call(response)]
-print("Your guess:", "none yet" if my_guess_in_text is ... else my_guess_in_text)
 print(f"Replies without a tool call: {len(in_text)} of {len(nano)} ({HERE})")
+lab.score("replies in text", len(in_text))
 
 # %% id="samples-show"
 for ticket_id in in_text[:1]:
@@ -350,11 +353,11 @@ print(f"{doubtful} of {len(decisions)} decisions lack a field or name a category
 # %% [markdown] id="predict-tokens"
 # ## Same prompt, different token count
 #
-# **Predict first.** You send Sonnet the very same system text, tool and ticket as Nano. How many *percent* more input tokens does it
-# report? Replace the dots with a number.
+# **Predict.** On Amazon Bedrock, Nano and Sonnet were sent the very same prompts, for 150 tickets. How many *percent* more input tokens did
+# Sonnet report? Up to 10 away counts as right.
 
 # %% id="predict-tokens-guess"
-my_guess_percent = ...
+lab.predict("more input tokens", ..., within=10, confidence=...)
 
 # %% id="tokens-measure"
 few = tickets[:5]
@@ -388,8 +391,8 @@ input_ratio = lab.check("ex3", input_ratio)
 # a thousand-token one. **Why not `totalTokens`?** Because the output is each model's own; only the input was the same.
 
 # %% [markdown] id="ex3-after"
-# Use it twice: on your own calls, and on what two models reported on Amazon Bedrock on 2026-08-31 for 150 tickets. Those replies are stored
-# with this course.
+# Use it twice: on your own calls, and on what the two models reported on Amazon Bedrock on 2026-08-31. Those replies are stored with this
+# course.
 
 # %% id="tokens-recorded"
 from workshop_lib.evaluation.recorded import recorded
@@ -402,10 +405,10 @@ for tier in ("nano", "sonnet"):
 # %% id="tokens-ratio"
 ratio_here = input_ratio(measured["nano", HERE], measured["sonnet", HERE])
 ratio_recorded = input_ratio(measured["nano", "recorded"], measured["sonnet", "recorded"])
-print("Your guess:", "none yet" if my_guess_percent is ... else f"{my_guess_percent} % more")
 print("Input tokens of Sonnet against Nano:")
 print(f"  {HERE}, {len(few)} tickets: {ratio_here:.2f} times, {ratio_here - 1:.0%} more")
 print(f"  recorded (Bedrock, 2026-08-31), {len(rows_150)} tickets: {ratio_recorded:.2f} times, {ratio_recorded - 1:.0%} more")
+lab.score("more input tokens", round(100 * (ratio_recorded - 1)), unit="%")
 
 # %% [markdown] id="tokens-explain"
 # The recorded figure is the evidence. Likely reasons: Claude cuts text into tokens of its own, and wraps a tool in a longer preamble. The
@@ -456,6 +459,13 @@ monthly_usd = lab.check("ex4", monthly_usd)
 # **Why not round the call to cents first?** Because a cheap call costs a small part of a cent: rounded, it is free, and a free call
 # times any volume is free. Money is rounded once, where it is printed.
 
+# %% [markdown] id="predict-month"
+# **Predict.** Same ticket, recorded tokens, list prices: how many times as much does it cost on Sonnet as on Nano? Up to 20 away counts as
+# right.
+
+# %% id="predict-month-guess"
+lab.predict("sonnet against nano", ..., within=20, confidence=...)
+
 # %% [markdown] id="month"
 # **Change it.** In the next cell put your own volume in place of `CALLS_PER_DAY`, and run it again. At which volume does the difference
 # between Nano and Sonnet pay for a day of an engineer's work each month?
@@ -477,6 +487,7 @@ print(text_table(bills, {"in": 0, "out": 0, "usd_per_1000": 2, "usd_a_month": 2}
 usd = bills.set_index(["tier", "tokens from"])["usd_per_1000"]
 for source in bills["tokens from"].unique():
     print(f"{source} tokens: a ticket costs {usd['sonnet', source] / usd['nano', source]:.0f} times as much on Sonnet as on Nano")
+lab.score("sonnet against nano", round(usd["sonnet", "recorded"] / usd["nano", "recorded"]), unit="times")
 
 # %% [markdown] id="month-explain"
 # The recorded tickets were sent with another prompt and drew other answers, so their token counts are higher. Nobody recorded Super. With
@@ -491,6 +502,13 @@ for source in bills["tokens from"].unique():
 # show: The table, first the recorded rows, then the two lines below it.
 # ask: Name your own volume. Change calls_per_day and read out your bill.
 # cut: Read out the two lines below the table.
+
+# %% [markdown] id="meter-read"
+# And this lab's own bill, up to here? The server on this machine kept count. The sum at the top of the lab is higher: it takes recorded token
+# counts, and *Going further* with them.
+
+# %% id="meter"
+lab.meter()
 
 # %% [markdown] id="takeaways"
 # ## What to remember
@@ -521,14 +539,15 @@ for source in bills["tokens from"].unique():
 # half: 1
 # section: Close
 # say: You can now price any call. Next: can you believe what the cheap tier says about itself?
+# show: The meter's line. That is what the lab up to here would have cost live.
 # ask: The three recall questions, books closed.
 # cut: One recall question, the second.
 
 # %% [markdown] id="further"
 # ## Going further
 #
-# None of this is counted in the minutes above, and no later lab needs it. Take what interests you: which direction of a bill to cut, requests
-# that one tier refuses, calls that report no usage, and a ticket of your own.
+# None of this is counted in the minutes above, and no later lab needs it. Take what interests you: which direction of a bill to cut, cached
+# prompts and batches, requests that one tier refuses, calls that report no usage, streams, and a ticket of your own.
 
 # %% [markdown] id="directions"
 # ### Which direction costs more
@@ -578,6 +597,73 @@ figure(draw, title="What 1,000 tickets cost, by direction", caption=caption, tab
 # section: Going further: which direction costs more
 # say: Count dollars by direction. A token cut from the answer saves several times what a token cut from the prompt saves.
 # show: The figure, then the two shares in its caption.
+
+# %% [markdown] id="caching"
+# ### Prompt caching and batch prices
+#
+# Say each request begins with the same solved examples. Put a **`cachePoint`** behind them: the first call *writes* that beginning to
+# a cache on the server, later calls *read* it. On Sonnet, writing costs more than plain input, reading much less (you see both prices below).
+#
+# **Predict.** All calls so far added up, from which call on is the input cheaper with the cache than without? Write a whole number.
+
+# %% id="caching-guess"
+lab.predict("caching pays from call", ..., within=0, confidence=...)
+
+# %% id="caching-request"
+from time import time_ns
+
+EXAMPLES = 19  # solved tickets in the prompt, 1 to 19; try 5
+
+others = [entry for entry in load_tickets("samples") if entry.ticket.id != ticket.id]
+solved = [f"{prompt(entry.ticket)}\nCategory: {entry.label.category}" for entry in others[:EXAMPLES]]
+edition = f"{time_ns() % 10**12:012}"  # new in each run, else a second run would find what the first one wrote
+system = [{"text": "\n\n".join([SYSTEM, f"Solved examples, edition {edition}", *solved])}, {"cachePoint": {"type": "default"}}]
+cached = [lab.bedrock.converse(**converse_arguments("sonnet", ticket) | {"system": system})["usage"] for _ in range(3)]
+print("The first call:", {name: count for name, count in cached[0].items() if name.endswith("nputTokens")})
+
+# %% id="caching-bill"
+rows, plain_usd, cached_usd, pays_from = [], 0.0, 0.0, None
+for number, usage in enumerate(cached, start=1):
+    write, read, rest = usage.get("cacheWriteInputTokens", 0), usage.get("cacheReadInputTokens", 0), usage["inputTokens"]
+    plain_usd += sonnet_price.usd(write + read + rest, 0)
+    cached_usd += sonnet_price.usd(rest, 0, cache_read=read, cache_write=write)
+    if pays_from is None and cached_usd < plain_usd:
+        pays_from = number
+    rows.append({"call": number, "inputTokens": rest, "write": write, "read": read, "plain_usd": plain_usd, "cached_usd": cached_usd})
+print(f"Input only, calls so far added up ({HERE} tokens, list prices)")
+print(text_table(pd.DataFrame(rows)))
+if pays_from is None:
+    print("The cache did not pay in these calls.")
+else:
+    lab.score("caching pays from call", pays_from)
+
+# %% [markdown] id="caching-read"
+# - `inputTokens` no longer holds the cached tokens. Your `call_usd`, given that count, would leave most of the input out.
+# - **Change it.** `EXAMPLES = 5`: a beginning below Sonnet's minimum of 1,024 tokens is not cached. No error says so, only the usage.
+# - What changes belongs *behind* the point. With a date in front of it, each call writes anew, which costs more than no cache.
+# - The cache lives for five minutes after it was last used. A tier that is asked once an hour only ever writes.
+
+# %% id="cheaper-prices"
+rows = []
+for tier in ("nano", "super", "sonnet", "opus"):
+    price = catalog.model(tier).price
+    row = {"tier": tier, "in": price.input, "cache write": price.cache_write, "cache read": price.cache_read}
+    rows.append(row | {"batch in": price.batch_input, "out": price.output, "batch out": price.batch_output})
+print("USD per million tokens, list prices")
+print(text_table(pd.DataFrame(rows), dict.fromkeys(rows[0], 3)))
+
+# %% [markdown] id="batch-read"
+# In a **batch** you hand in a file of requests and fetch the answers when the job is done, which may take hours. The price is half, where
+# there is one. A dash says that the sources of this table name no such price, not that there is none.
+#
+# A cascade in batches waits twice: the second tier's file can be written only when the first tier's answers are back.
+
+# %% [markdown] id="instructor-caching" tags=["instructor"]
+# minutes: 0
+# section: Going further: prompt caching and batch prices
+# say: A cache is a bet that the next call comes within five minutes and begins with the same words.
+# show: The columns write and read, then the row where cached_usd falls below plain_usd.
+# ask: Which tier of a cascade is asked often enough for a cache? (The first sees every ticket, the last only what escalates.)
 
 # %% [markdown] id="refusals"
 # ### Three requests, two refusals
@@ -652,6 +738,93 @@ usd, complete = bill(usages, sonnet_price)
 print(f"{len(usages)} calls, one without usage: {'' if complete else 'at least '}{usd:.6f} USD")
 print("The library says of a call without usage:", library_price(catalog.model("sonnet"), None))
 
+# %% [markdown] id="stream"
+# ### Streams and the time to the first token
+#
+# A stream brings the answer in pieces, for the same price: the reader begins to read while the model still writes. Usage comes with the
+# last event. So what does a stream report if you leave it early?
+
+# %% id="stream-bedrock"
+from time import perf_counter
+
+
+def streamed(tier, stop_after=None):
+    """Return the pieces of a streamed answer, the closing metadata, and the seconds until the first piece came."""
+    messages = [{"role": "user", "content": [{"text": question}]}]
+    began, pieces, metadata, first_s = perf_counter(), [], {}, None
+    stream = lab.bedrock.converse_stream(modelId=catalog.model(tier).id, messages=messages, inferenceConfig={"maxTokens": 120})["stream"]
+    for event in stream:
+        if "contentBlockDelta" in event:
+            first_s = first_s or perf_counter() - began
+            pieces.append(event["contentBlockDelta"]["delta"]["text"])
+        metadata = event.get("metadata", metadata)
+        if len(pieces) == stop_after:
+            stream.close()
+            break
+    return pieces, metadata, first_s
+
+# %% id="stream-bedrock-run"
+usages = []
+for stop_after in (None, 2):
+    pieces, metadata, first_s = streamed("sonnet", stop_after)
+    usages.append(metadata.get("usage"))
+    print(f"Read {'to the end' if stop_after is None else f'{stop_after} pieces'}: {pieces[:4]}{' ...' if len(pieces) > 4 else ''}")
+    print(f"  usage {usages[-1]} ({HERE})")
+    if HERE == "live":  # on this machine all pieces come at once, which says nothing
+        print(f"  first piece after {first_s:.2f} s")
+usd, complete = bill(usages, sonnet_price)
+print(f"Both streams: {'' if complete else 'at least '}{usd:.6f} USD")
+
+# %% [markdown] id="stream-chat"
+# No usage, though the model read the prompt and had begun to write. That is why Exercise 5 returns two things. With the `openai` client you say
+# `stream=True`, and the usage does not come at all unless you ask for it.
+
+# %% id="stream-chat-run"
+for options in ({}, {"stream_options": {"include_usage": True}}):
+    messages = [{"role": "user", "content": question}]
+    arguments = {"model": catalog.model("nim-8b").id, "messages": messages, "max_tokens": 120, "stream": True}
+    chunks = list(lab.openai.chat.completions.create(**arguments, **options))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    found = next((chunk.usage for chunk in chunks if chunk.usage), None)
+    counts = "none" if found is None else f"{found.prompt_tokens} in, {found.completion_tokens} out"
+    print(f"{', '.join(options) or 'no options'}: {len(text)} characters, usage: {counts} ({HERE})")
+
+# %% [markdown] id="first-token"
+# How long until the first token? The latency model of this course has two parts: a fixed one, and one for each token. The first token comes
+# after the fixed part. **Change** `TOKENS_OUT`, the length of an answer.
+
+# %% id="first-token-table"
+TOKENS_OUT = 150
+
+
+def ms_until(tier, token):
+    latency = catalog.model(tier).latency
+    return latency.intercept_ms + latency.per_output_token_ms * token
+
+
+quick, slow = ((ms_until(tier, 1), ms_until(tier, TOKENS_OUT)) for tier in ("nano", "sonnet"))
+waits = {"nano": quick, "sonnet": slow}
+waits["cascade, kept"] = (quick[1], quick[1])
+waits["cascade, escalated"] = (quick[1] + slow[0], quick[1] + slow[1])
+rows = [{"answered by": who, "first_token_ms": first, "whole_ms": whole} for who, (first, whole) in waits.items()]
+print(text_table(pd.DataFrame(rows)))
+print(f"{TOKENS_OUT} tokens out, computed. Nano and Sonnet: {catalog.model('sonnet').latency.source}")
+
+# %% [markdown] id="first-token-read"
+# These are estimates: a line through the times of whole answers, not measured on streams. What `metadata` calls `latencyMs` is the whole
+# answer's time by the server's clock, in the sandbox a modelled one. Live, `first_s` above measures the first piece on your side of the
+# network.
+#
+# A cascade cannot show its first tier's pieces: the gate has to see the whole answer before it lets anything out. Only the last tier can
+# stream. And a decision in a forced tool cannot be used before its last bracket, so for tickets a stream gains nothing.
+
+# %% [markdown] id="instructor-stream" tags=["instructor"]
+# minutes: 0
+# section: Going further: streams and the time to the first token
+# say: A stream shortens the wait for the first word, never the bill.
+# show: The stream that was left early and its usage, None. Then the two rows of the cascade.
+# ask: Which answers of your product does a person read while they are written, and which does a program read?
+
 # %% [markdown] id="playground"
 # ### Playground
 #
@@ -674,4 +847,7 @@ for tier in ("nano", "sonnet"):
 # ## What next
 #
 # Each decision carries a confidence. A cascade would act on it: keep the cheap answer if it is sure, else ask the expensive
-# tier. Lab 02, `02_confidence`, asks whether that number means anything.
+# tier. [Lab 02](../02_confidence/lab.ipynb) asks whether that number means anything. The [start page](../../START.ipynb) lists all labs.
+
+# %% id="progress"
+lab.progress()
