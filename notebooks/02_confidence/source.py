@@ -307,8 +307,8 @@ print(f"Mean confidence {claimed:.2f}, share right {truly:.2f}: on average it sa
 # %% [markdown] id="ranking"
 # ## Calibration and order
 #
-# There is a second number. Pick a right and a wrong answer at random: how often is the right one the surer of the two? Ties count half.
-# That is the **AUROC** (area under the ROC curve). 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
+# The calibration error is one number. A second one: pick a right and a wrong answer at random. How often is the right one the surer of the two?
+# Ties count half. That is the **AUROC** (area under the ROC curve). 1.0 means that a threshold can part them cleanly, 0.5 is a coin.
 #
 # **Predict.** Ratings can be put on a scale in many ways. Three of them are compared below. Is their AUROC the same, "yes" or "no"?
 
@@ -450,7 +450,7 @@ print(f"Tickets, {who('nano')} ({HERE})")
 # The last column grades the maps on what they have seen. Now the same unseen tickets with an interval, the AUROC, and what a cascade asks:
 # `new_escalations` counts the sets of answers that some threshold on the mapped confidence escalates and no threshold on the stated one.
 #
-# **Predict.** Can a threshold escalate other answers once a map has mended the confidence, "yes" or "no"?
+# **Predict.** Does a mended confidence escalate anything new, so that `new_escalations` rises above 0, "yes" or "no"?
 
 # %% id="calibrate-guess"
 lab.predict("a map escalates others", ..., among=("yes", "no"), confidence=...)
@@ -793,7 +793,7 @@ if mine:
 # Look at the black lines before you blame or praise yourself: a handful of predictions shows as little about you as about a model. Each further lab
 # adds some; run this cell again then.
 #
-# And the bill of this lab, had it gone to real models:
+# And what the calls of this lab would have cost live, as far as stand-ins can tell:
 
 # %% id="meter"
 lab.meter()
@@ -1017,12 +1017,12 @@ def asked_with(**settings):
     return replace(TEXT, request=lambda ticket: replace(TEXT.request(ticket), **settings))
 
 
-said = lab.ask("nim-8b", asked_with(logprobs=3).request(labelled[0].ticket))
-print(said.text)
-for token in said.logprobs:
+reply_8b = lab.ask("nim-8b", asked_with(logprobs=3).request(labelled[0].ticket))
+print(reply_8b.text)
+for token in reply_8b.logprobs:
     if len(token.alternatives) > 1:  # a token that only gives the form, such as a brace, has none
-        likely = ", ".join(f"{other!r} {math.exp(logprob):.2f}" for other, logprob in token.alternatives)
-        print(f"wrote {token.token!r}, likeliest: {likely} ({said.source})")
+        might = ", ".join(f"{other!r} {math.exp(logprob):.2f}" for other, logprob in token.alternatives)
+        print(f"wrote {token.token!r}, likeliest: {might} ({reply_8b.source})")
 
 # %% [markdown] id="signals-bill-read"
 # Now all tickets: one call each with log-probabilities, then `DRAWS` more. **Change it:** more draws, or a temperature of 0. At 0 all draws agree;
@@ -1040,12 +1040,23 @@ once = asked_of_8b(logprobs=1)
 draws = [asked_of_8b(temperature=TEMPERATURE, sample=number) for number in range(1, DRAWS + 1)]
 eight_b = frame(once, labelled)
 ok = [place for place, trace in enumerate(once) if trace.answer is not None]
-categories = [once[place].answer.category for place in ok]
-drawn_too = [[draw[place].answer for draw in draws] for place in ok]
+
+# %% id="signals-values"
+def agreeing(place):
+    """Return the share of the draws that say what the first answer says."""
+    said = [draw[place].answer for draw in draws]
+    return sum(answer is not None and answer.category == once[place].answer.category for answer in said) / DRAWS
+
+
+def likely(place):
+    """Return the chance that the model gave to the category it wrote."""
+    return label_probability(once[place].steps[0].reply, "category", once[place].answer.category) or 0
+
+
 values = {
     "stated": [once[place].answer.confidence for place in ok],
-    f"{DRAWS} draws agree": [sum(a is not None and a.category == mine for a in many) / DRAWS for mine, many in zip(categories, drawn_too)],
-    "log-probability": [label_probability(once[place].steps[0].reply, "category", mine) or 0 for place, mine in zip(ok, categories)],
+    f"{DRAWS} draws agree": [agreeing(place) for place in ok],
+    "log-probability": [likely(place) for place in ok],
 }
 
 # %% id="signals-table"
