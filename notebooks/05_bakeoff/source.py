@@ -70,7 +70,7 @@ lab = open_lab("05_bakeoff", seed=SEED)
 from textwrap import fill
 
 from workshop_lib.evaluation import family_intervals
-from workshop_lib.evaluation.figures import cost_quality_figure, forest_figure, pareto_figure
+from workshop_lib.evaluation.figures import cost_quality_figure, forest_figure, pareto_figure, reliability_figure
 from workshop_lib.evaluation.intervals import newcombe, wilson
 from workshop_lib.evaluation.report import report_html
 from workshop_lib.evaluation.report.evidence import by_group
@@ -705,6 +705,9 @@ for case in others:
 
 # %% id="meter"
 lab.meter()
+print(f"Sonnet's part, USD per 1,000 tickets: {1000 * sonnet['cost_usd'].mean():.2f} ({HERE}), {1000 * recorded['sonnet']['cost_usd'].mean():.2f} (recorded).")
+if HERE == "sandbox":
+    print("The recorded tickets took more tokens each, so the first cell's figure for live use is the higher one.")
 
 # %% [markdown] id="takeaways"
 # ## What to remember
@@ -746,7 +749,8 @@ lab.meter()
 # minutes: 0
 # section: Going further
 # say: For those who are done early, or for home.
-# show: (If there is time) The paired row of the recorded cascade, beside its two intervals from Exercise 2.
+# show: (If there is time) The paired row of the recorded cascade, beside its two intervals from Exercise 2. Or the table of a judge's scores, with its two controls.
+# ask: A judge gives everything a 5. What do you know now, and about whom?
 
 # %% [markdown] id="paired"
 # ### The same tickets, side by side
@@ -1052,6 +1056,16 @@ practice = calibration[:LIMIT]
 tried = run_bakeoff(replies, replies, practice, [mine], tiers=("nano", "sonnet"), judge="sonnet", draws=DRAWS, seed=SEED)
 print(f"{tried.tickets} calibration tickets")
 print(text_table(tried.summary[["arm", "right", "low", "high", "cost_per_1000", "escalation_rate", "source"]]))
+
+# %% [markdown] id="own-curve"
+# ### Your own curve, after five labs
+#
+# You are a model with a stated confidence, too. Lab 02 drew your curve from two labs; here are all of them. Do you come true as often as you say?
+
+# %% id="own-curve-run"
+mine_so_far = lab.my_calibration()
+if mine_so_far:
+    reliability_figure(mine_so_far, "How sure you were", "your predictions").show()
 
 # %% [markdown] id="next"
 # ## What next
