@@ -70,7 +70,7 @@ lab = open_lab("05_bakeoff", seed=SEED)
 from textwrap import fill
 
 from workshop_lib.evaluation import family_intervals
-from workshop_lib.evaluation.figures import cost_quality_figure, forest_figure, pareto_figure
+from workshop_lib.evaluation.figures import cost_quality_figure, forest_figure, pareto_figure, reliability_figure
 from workshop_lib.evaluation.intervals import newcombe, wilson
 from workshop_lib.evaluation.report import report_html
 from workshop_lib.evaluation.report.evidence import by_group
@@ -145,17 +145,19 @@ pareto_figure(plane, HERE, title=f"What accuracy costs ({HERE})", needs_foresigh
 # Sixteen rows and a judge (a model that grades the others, see *Going further*), and yet each model saw each ticket once. The cascades walk over the *same replies* as the single models, so arms
 # differ by policy and not by luck. `ReplyCache` keeps each reply on disk, keyed by model and by everything the model saw.
 #
-# **Predict first.** How many calls does a second run make, now that there is a recording? Replace the dots by a number.
+# **Predict first.** How many calls does a second run make, now that there is a recording? Write a number over the first dots, and over the second
+# ones how sure you are, such as `0.8`.
 
 # %% id="cache-guess"
 my_guess_calls = ...
+lab.predict("calls", my_guess_calls, within=0, confidence=...)
 
 # %% id="cache-replay"
 replay = ReplyCache(recording)  # nothing to call behind it: it can only replay
 again = run_bakeoff(replay, replay, tickets, draws=DRAWS, seed=SEED, every=True, calibration=calibration)
 
-print("Your guess:", "none yet" if my_guess_calls is ... else my_guess_calls)
-print(f"Calls: {replay.calls}. Replies served from the recording: {replay.hits}.")
+lab.score("calls", replay.calls)
+print(f"Replies served from the recording: {replay.hits}.")
 print("The table is", "the same." if again.summary.equals(bake.summary) else "another one.")
 try:
     replay("nano", Request(prompt="never asked before"))
@@ -172,23 +174,26 @@ except CacheMiss:
 # A colleague wrote a *harness* of her own: the code that runs the arms and makes the table. It raises nothing and reads well. Here it runs on your replies, with a client that gives
 # up on the slowest fifth of Nano's replies the first time it asks (they are billed all the same) and gets them the second time.
 
-# %% id="bug-client"
-sonnet = bake.arms["sonnet_only"]
-nano = bake.arms["nano_only"]
+# %% id="bug-data"
+nano, sonnet = bake.arms["nano_only"], bake.arms["sonnet_only"]
 FIELDS = ("category", "priority", "needs_human")
 gold = {row["item_id"]: {name: row[f"gold_{name}"] for name in FIELDS} for row in nano.to_dict("records")}
-slowest = set(nano.sort_values(["latency_ms", "item_id"])["item_id"].tail(len(nano) // 5))
 rows_of = {"nano": nano.set_index("item_id").to_dict("index"), "sonnet": sonnet.set_index("item_id").to_dict("index")}
+slowest = set(nano.sort_values(["latency_ms", "item_id"])["item_id"].tail(len(nano) // 5))
 
-
+# %% id="bug-client"
 def impatient():
-    times = Counter()
+    """Return a client that loses Nano's slowest replies the first time it asks for them."""
+    asked = Counter()
 
     def ask(model, ticket):
-        times[model, ticket] += 1
+        asked[model, ticket] += 1
         row = rows_of[model][ticket]
-        lost = row["outcome"] != "answered" or (model == "nano" and ticket in slowest and times[model, ticket] == 1)
-        return {"decision": None if lost else {name: row[name] for name in FIELDS}, "confidence": row["confidence"], "usd": row["cost_usd"]}
+        gave_up = model == "nano" and ticket in slowest and asked[model, ticket] == 1
+        reply = {"decision": None, "confidence": row["confidence"], "usd": row["cost_usd"]}
+        if row["outcome"] == "answered" and not gave_up:
+            reply["decision"] = {name: row[name] for name in FIELDS}
+        return reply
 
     return ask
 
@@ -285,10 +290,11 @@ show(harness(list(gold), gold, impatient()))
 # A published table (README of the AWS sample that these policies come from) gives Sonnet 28 of 30 tickets right and Nano 25 of 30, as
 # graded by a judge. That is 93 % against 83 %.
 #
-# **Predict first.** Do 28 of 30 and 25 of 30 leave a gap between their 95 % intervals? Replace the dots by `True` or `False`.
+# **Predict first.** Do 28 of 30 and 25 of 30 leave a gap between their 95 % intervals? Write `"yes"` or `"no"`, and how sure you are.
 
 # %% id="sure-guess"
 my_guess_gap = ...
+lab.predict("intervals apart", my_guess_gap, among=("yes", "no"), confidence=...)
 
 # %% [markdown] id="ex2-header"
 # ## Exercise 2 · 4 minutes · core · Do the intervals meet?
@@ -326,8 +332,9 @@ for source, arms, first, second in pairs:
     row = {"source": source, "arms": arms, "right": f"{first[0]}, {second[0]} of {first[1]}"}
     row |= {name: f"{wilson(*pair).low:.4f} to {wilson(*pair).high:.4f}" for name, pair in (("95 % of the first", first), ("95 % of the second", second))}
     rows.append(row | {"apart": apart(first, second)})
-print("Your guess for the first line:", "none yet" if my_guess_gap is ... else my_guess_gap)
 print(text_table(pd.DataFrame(rows)))
+print("\nThe first line, apart or not:")
+lab.score("intervals apart", rows[0]["apart"])
 
 # %% [markdown] id="ex2-after"
 # Apart: yes means that the difference is clear at a glance. Apart: no does **not** mean that the arms are equal. It means that these counts
@@ -431,13 +438,14 @@ print(f"which escalates {ceiling['escalation_rate']:.0%} of the tickets.")
 # Now the recorded result: the real Nano and the real Sonnet on Amazon Bedrock, 2026-08-31, 150 tickets, labels reviewed by people.
 #
 # **Predict first.** The documented cascade saved 90.5 % of Sonnet's cost there. Which share of the accuracy gap between Nano and Sonnet did
-# it recover? 0 is as good as Nano, 1 as good as Sonnet.
+# it recover, by category? 0 is as good as Nano, 1 as good as Sonnet.
 #
 # In the table after Exercise 4 `joint` counts the tickets right in all three fields, and `human_recall` is the share of the tickets needing a person
 # that some tier flagged.
 
 # %% id="gap-guess"
-my_guess_recovered = ...
+my_guess_recovered = ...  # such as 0.4, or a range such as (0.3, 0.6)
+lab.predict("gap recovered", my_guess_recovered, within=0.1, confidence=...)
 
 # %% [markdown] id="ex4-header"
 # ## Exercise 4 · 3 minutes · core · How much of the gap comes back
@@ -465,8 +473,9 @@ gap_recovered = lab.check("ex4", gap_recovered)
 # %% id="ex4-use"
 recorded_table = summary(recorded)
 print(text_table(recorded_table[["arm", "n", "right", "joint", "cost_usd", "escalation_rate", "human_recall", "source"]]))
-print("\nYour guess:", "none yet" if my_guess_recovered is ... else my_guess_recovered)
 by_arm = recorded_table.set_index("arm")
+print()
+lab.score("gap recovered", gap_recovered(*(by_arm.loc[name, "right"] for name in ("nano", "sonnet", "cascade (documented)"))))
 for arm in ("cascade (documented)", "cascade (published)"):
     for column in ("right", "joint"):
         share = gap_recovered(*(by_arm.loc[name, column] for name in ("nano", "sonnet", arm)))
@@ -578,10 +587,11 @@ forest_figure(families, "recorded", title="Difference by scenario family (record
 # A gate acts on the cheap answer. A *router* acts before any call: it learned on the **calibration** tickets which texts Nano gets wrong and Sonnet
 # right, sends those straight to Sonnet, and saves Nano's call there.
 #
-# **Predict first.** Does it beat a random choice that spends as much? Replace the dots by `True` or `False`.
+# **Predict first.** Does it beat a random choice that spends as much? Write `"yes"` or `"no"`.
 
 # %% id="router-guess"
 my_guess_router = ...
+lab.predict("router beats chance", my_guess_router, among=("yes", "no"), confidence=...)
 
 # %% id="router-train"
 SHARE = 0.3  # of the tickets to Sonnet; chosen beforehand, like the margin
@@ -598,10 +608,10 @@ now = history([entry.ticket for entry in tickets], nano, sonnet)
 later = router.probabilities(now.texts) >= rule.at_least
 judged = verdict(now, later, draws=DRAWS, seed=SEED, name="the router")
 gate = verdict(now, bake.arms["cascade_documented"]["escalated"], cheap_first=True, draws=DRAWS, seed=SEED, name="the documented gate")
-print("Your guess:", "none yet" if my_guess_router is ... else my_guess_router)
 print(f"Test tickets, {HERE}:")
 for one in (judged, gate):
     print(fill(one.sentence, 110, initial_indent="- ", subsequent_indent="  "))
+lab.score("router beats chance", judged.beats)
 
 # %% [markdown] id="router-explain"
 # The test tickets are looked at **once**. Trying ten routers here and keeping the best would fit the test: the leak of lab 03 again. A router
@@ -693,6 +703,12 @@ for case in others:
 # cut: Show the verdict only.
 # allow: ship 97.5 % (the upper end of a 95 % interval)
 
+# %% id="meter"
+lab.meter()
+print(f"Sonnet's part, USD per 1,000 tickets: {1000 * sonnet['cost_usd'].mean():.2f} ({HERE}), {1000 * recorded['sonnet']['cost_usd'].mean():.2f} (recorded).")
+if HERE == "sandbox":
+    print("The recorded tickets took more tokens each, so the first cell's figure for live use is the higher one.")
+
 # %% [markdown] id="takeaways"
 # ## What to remember
 #
@@ -733,7 +749,8 @@ for case in others:
 # minutes: 0
 # section: Going further
 # say: For those who are done early, or for home.
-# show: (If there is time) The paired row of the recorded cascade, beside its two intervals from Exercise 2.
+# show: (If there is time) The paired row of the recorded cascade, beside its two intervals from Exercise 2. Or the table of a judge's scores, with its two controls.
+# ask: A judge gives everything a 5. What do you know now, and about whom?
 
 # %% [markdown] id="paired"
 # ### The same tickets, side by side
@@ -902,15 +919,16 @@ print("The gap is clear of zero." if sure else "The gap is not clear of zero, so
 # Labels by people are expensive, so published bake-offs let a strong model label the tickets and grade the arms against *it*. Here Opus is the judge,
 # asked once and kept.
 #
-# **Predict first.** On how many of 100 tickets does the judge agree with the label on the category? Replace the dots by a number.
+# **Predict first.** On how many of 100 tickets does the judge agree with the label on the category?
 
 # %% id="judge-guess"
-my_guess_agreement = ...
+my_guess_agreement = ...  # such as 90, or a range such as (85, 95)
+lab.predict("judge agrees", my_guess_agreement, within=5, confidence=...)
 
 # %% id="judge-agreement"
-print("Your guess:", "none yet" if my_guess_agreement is ... else my_guess_agreement)
 print(f"The judge is {called('opus')}. Its answers against the course's labels ({HERE}):")
 print(text_table(bake.agreement))
+lab.score("judge agrees", 100 * bake.agreement["share"].iloc[0], unit="of 100")
 own, other = bake.agreement["agree"].iloc[0], bake.arms["sonnet_only"]["correct"].sum()
 print(f"\nBy category the judge agrees with the labels on {own} tickets, sonnet_only on {other}:")
 clear = own > other and apart((own, len(tickets)), (other, len(tickets)))
@@ -953,11 +971,81 @@ print(f"The judge adds most to {most} ({high:+.3f}) and least to {least} ({low:+
 spread = {who: graded[who].max() - graded[who].min() for who in ("labels", "judge")}
 print(f"Best and worst of these arms lie {spread['labels']:.3f} apart by the labels, {spread['judge']:.3f} by the judge.")
 
+# %% [markdown] id="score"
+# ### A score that is nearly always 1
+#
+# A judge may also *score* an answer, from 1 (certainly wrong) to 5 (certainly right), as the judge gate of lab 03 does. Before you read such
+# scores, give the judge *controls*: answers of which you know whether they are right. Here each ticket gets three answers: Nano's, the label itself,
+# and the label of a ticket of another category, which is wrong.
+#
+# **Predict first.** Which score do the labels themselves get, on average?
+
+# %% id="score-guess"
+my_guess_score = ...  # from 1 to 5
+lab.predict("score of the labels", my_guess_score, within=0.5, confidence=...)
+
+# %% id="score-judge"
+from workshop_lib.cascade.asking import Grade, judge_request
+from workshop_lib.llm import InvalidAnswer
+from workshop_lib.tasks.base import payload, validate
+
+JUDGE = "super"  # the judge of lab 03's gate; try "sonnet" or "opus"
+
+
+def score(entry, answer):
+    reply = replies(JUDGE, judge_request(TRIAGE.request(entry.ticket), answer))
+    try:
+        return validate(Grade, payload(reply)).score
+    except InvalidAnswer:
+        return None  # no valid grade
+
+# %% id="score-controls"
+from workshop_lib.tasks import Label
+
+said = fitted[0].set_index("item_id")  # Nano's answers to the calibration tickets
+some = [entry for entry in calibration if said.loc[entry.ticket.id, "outcome"] == "answered"][:30]
+answers = {"Nano": [], "the label": [], "a wrong label": []}
+for entry in some:
+    answers["Nano"].append(Label(**said.loc[entry.ticket.id, list(FIELDS)]))
+    answers["the label"].append(entry.label)
+    answers["a wrong label"].append(next(other.label for other in calibration if other.label.category != entry.label.category))
+
+# %% id="score-table"
+scores = {who: [score(entry, answer) for entry, answer in zip(some, given, strict=True)] for who, given in answers.items()}
+valid = {who: [one for one in found if one is not None] for who, found in scores.items()}
+rows = [
+    {"answer by": who, "n": len(found), "mean": sum(found) / max(1, len(found)), **{str(grade): found.count(grade) for grade in range(1, 6)}}
+    for who, found in valid.items()
+]
+print(f"How often {called(JUDGE)} gave each score ({HERE}):")
+print(text_table(pd.DataFrame(rows), {"mean": 2}))
+lab.score("score of the labels", rows[1]["mean"])
+controls = valid["the label"] + valid["a wrong label"]
+telling = auroc(controls, [True] * len(valid["the label"]) + [False] * len(valid["a wrong label"]))
+print(f"Telling the labels from the wrong ones: {telling:.2f} (0.5 is chance, 1 is perfect).")
+print("The controls come apart." if telling > 0.75 else "The controls do not come apart, so the scores say nothing about Nano.")
+
+# %% [markdown] id="score-explain"
+# Without controls, a score of 1 everywhere reads as "Nano is always wrong". With them you see what it is: a fact about the judge. This stand-in does not
+# grade; it has no opinion on whether a triage decision fits a ticket. More tickets would not help: the interval would shrink around a number
+# that means nothing. A real judge that gives nearly everything a 5 is the same case, and harder to notice.
+#
+# So ask three things of any judge. Does it use its scale? Do known right and known wrong answers come apart? Does it agree with people on a
+# sample? The same holds for a managed judge, such as the model evaluation jobs of Amazon Bedrock.
+
 # %% [markdown] id="playground"
 # ### Playground
 #
-# Try a policy of your own against chance. It runs on the **calibration** tickets: if you tuned on the test tickets, they would no longer test
-# anything.
+# Look for a threshold, then try a policy of your own against chance. Both run on the **calibration** tickets: if you tuned on the test tickets,
+# they would no longer test anything. First the threshold: what it moves, and what may be promised.
+
+# %% id="playground-explorer"
+from workshop_lib.lab.interactive import threshold_explorer
+
+threshold_explorer(*fitted, split="calibration", threshold=0.9, epsilon=0.2)
+
+# %% [markdown] id="playground-policy"
+# Put your threshold in the place of `below`.
 
 # %% id="playground-run"
 from workshop_lib.cascade import ConfidenceGate, Policy, StakesGate
@@ -969,9 +1057,22 @@ tried = run_bakeoff(replies, replies, practice, [mine], tiers=("nano", "sonnet")
 print(f"{tried.tickets} calibration tickets")
 print(text_table(tried.summary[["arm", "right", "low", "high", "cost_per_1000", "escalation_rate", "source"]]))
 
+# %% [markdown] id="own-curve"
+# ### Your own curve, after five labs
+#
+# You are a model with a stated confidence, too. Lab 02 drew your curve from two labs; here are all of them. Do you come true as often as you say?
+
+# %% id="own-curve-run"
+mine_so_far = lab.my_calibration()
+if mine_so_far:
+    reliability_figure(mine_so_far, "How sure you were", "your predictions").show()
+
 # %% [markdown] id="next"
 # ## What next
 #
 # - Label 150 of your own tickets before you choose a threshold. `workshop bulk` takes your file.
 # - Before production: run the cascade beside what you have, without acting on it. Watch escalation rate, retries, category mix and overrulings.
-# - The end of the course. Back to the [syllabus](../../COURSE.md).
+# - This was the last lab. The [start page](../../START.ipynb) says what is still open, the [syllabus](../../COURSE.md) what each lab was for.
+
+# %% id="progress"
+lab.progress()

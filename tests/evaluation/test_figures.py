@@ -191,3 +191,24 @@ def test_nothing_to_draw_is_refused() -> None:
     for draw, message in refused:
         with pytest.raises(ValueError, match=message):
             draw()
+
+
+def test_names_of_close_arms_touch_neither_each_other_nor_a_point() -> None:
+    """Without it a reader of a crowded plane could not tell which name belongs to which arm."""
+    from matplotlib.figure import Figure
+
+    from workshop_lib.evaluation.figures.base import DPI
+    from workshop_lib.evaluation.figures.costs import _labels, _room
+
+    arms = pd.DataFrame([arm("cascade nano>super>sonnet", 1.1, 0.575), arm("cascade_documented", 1.5, 0.581), arm("kNN", 1.9, 0.575), arm("cheap", 0.05, 0.4)])
+    drawing = Figure(figsize=(7.4, 4.8), dpi=DPI)
+    axes = drawing.subplots()
+    axes.set_xscale("log")
+    _room(axes, arms)
+    _labels(axes, arms)
+    drawing.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    assert set(boxes) == set(arms["arm"])
+    for name, box in boxes.items():
+        assert not any(box.overlaps(other) for known, other in boxes.items() if known != name)
+        assert not any(box.contains(*axes.transData.transform(point)) for point in arms[["cost_per_1000", "accuracy"]].to_numpy())

@@ -10,6 +10,9 @@ from workshop_lib.evaluation.figures.base import COLOURS, DPI, GREY, MARKERS, Pi
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Box = tuple[float, float, float, float]  # left, right, bottom, top
+_STEPS = tuple(float(sign * step) for step in range(0, 61, 3) for sign in ((1, -1) if step else (1,)))  # points up or down, nearest first
+
 
 def cost_quality_figure(summary: pd.DataFrame, source: str, title: str = "What accuracy costs") -> Picture:
     """Draw each arm of a summary at its cost per 1,000 items (log scale) and its accuracy with 95 % interval."""
@@ -111,20 +114,34 @@ def _room(axes: "Axes", arms: pd.DataFrame) -> None:
 
 
 def _labels(axes: "Axes", arms: pd.DataFrame) -> None:
-    """Write each arm's name beside its point, moved down as far as needed not to touch another name."""
-    figure_of = axes.figure
-    figure_of.draw_without_rendering()  # type: ignore[union-attr, unused-ignore]  # positions are known only after the layout
-    taken: list[tuple[float, float, float]] = []
+    """Write each arm's name beside its point: right or left of it, and as near as it goes without touching another name or a point."""
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr, unused-ignore]  # positions are known only after the layout
+    scale = DPI / 72
+    at = {row["arm"]: axes.transData.transform((row["cost_per_1000"], row["accuracy"])) for row in arms.to_dict("records")}
+    points = [(x - 6 * scale, x + 6 * scale, y - 6 * scale, y + 6 * scale) for x, y in at.values()]
+    names: list[Box] = []
     for row in sorted(arms.to_dict("records"), key=lambda row: -float(row["accuracy"])):
-        x, y = axes.transData.transform((row["cost_per_1000"], row["accuracy"]))
-        width, height = 7.0 * len(row["arm"]) * DPI / 100, 14.0 * DPI / 100
-        place = float(y)
-        while any(abs(place - other) < height and left < x + width and x < right for left, right, other in taken):
-            place -= 2.0
-        taken.append((float(x), float(x) + width, place))
-        offset = (9, (place - float(y)) * 72 / DPI - 3)
+        places = [(left, step, _box(at[row["arm"]], len(row["arm"]), left, step)) for step in _STEPS for left in (False, True)]
+        free = (place for place in places if place[2][0] >= axes.bbox.x0 and not any(_meet(place[2], other) for other in (*names, *points)))
+        left, step, taken = next(free, places[0])
+        names.append(taken)
         behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}  # an interval's line must not cross a name
-        axes.annotate(row["arm"], (row["cost_per_1000"], row["accuracy"]), xytext=offset, textcoords="offset points", fontsize=8.5, color="#222222", bbox=behind)
+        axes.annotate(
+            row["arm"], (row["cost_per_1000"], row["accuracy"]), xytext=(-9 if left else 9, step - 3), textcoords="offset points",
+            ha="right" if left else "left", fontsize=8.5, color="#222222", bbox=behind,
+        )  # fmt: skip
+
+
+def _box(point: tuple[float, float], letters: int, left: bool, step: float) -> Box:
+    """Return about where a name stands, in pixels, if it is written left or right of a point and `step` points up."""
+    scale, (x, y) = DPI / 72, point
+    start = x - (9 + 5.2 * letters) * scale if left else x + 9 * scale
+    return start, start + 5.2 * letters * scale, y + (step - 5.5) * scale, y + (step + 5.5) * scale
+
+
+def _meet(one: Box, other: Box) -> bool:
+    """Say whether two boxes (left, right, bottom, top) overlap."""
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 def _listed(names: list[str]) -> str:
