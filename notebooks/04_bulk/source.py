@@ -99,6 +99,10 @@ from workshop_lib.lab.interactive import bulk_table
 
 table = bulk_table(lab, tickets, POLICY, concurrency=CONCURRENCY)
 
+# %% [markdown] id="table-answer" tags=["solution-only"]
+# **Why does only the order change?** A ticket's decision and cost do not depend on what else is in work. So a reader of the rows goes by
+# `ticket_id`, never by position. Live, even the same ticket can get another answer the next time.
+
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
 # section: The result first
@@ -722,7 +726,7 @@ capacity = lab.check("ex5", capacity)
 # service cannot know them when a call begins. It gives back what was not used when the call ends.
 
 # %% [markdown] id="ex5-predict"
-# **Predict first.** 20 tickets a second, recorded latencies. Which tier needs more calls at once?
+# **Predict first.** 20 tickets a second, 8 % of them escalated, and Sonnet is the slower model. Which tier needs more calls at once?
 
 # %% id="ex5-predict-guess"
 lab.predict("more calls at once", ..., among=("nano", "sonnet"), confidence=...)
@@ -753,7 +757,7 @@ lab.score("more calls at once", needs["tier"][needs["at once"].idxmax()])
 # columns, and round calls at once up.
 #
 # **Change it.** Put 4096 in place of `max_tokens`, or 0.767 in place of `escalated`, the share that was published for another policy. Which
-# of your quotas breaks first?
+# tier needs more calls at once now? Which of your quotas breaks first?
 
 # %% [markdown] id="meter"
 # **Your meter.** Set `METER = True` to see what this whole lab would have cost and taken live. Your neighbour's count differs, though both
@@ -763,6 +767,10 @@ lab.score("more calls at once", needs["tier"][needs["at once"].idxmax()])
 METER = False
 if METER:
     lab.meter()
+
+# %% [markdown] id="meter-answer" tags=["solution-only"]
+# **Which two?** `pool.map`, because the error stops what has not begun, and the naive run, because it depends on your machine how many
+# requests come between two refusals. All others ask until they have every answer, and the meter counts answers only.
 
 # %% [markdown] id="takeaways"
 # ## What to remember
@@ -815,8 +823,8 @@ if METER:
 # %% [markdown] id="volume"
 # ### Your own volume
 #
-# The library's planner takes tickets a day, the share that escalates, and how many times the mean rate your busiest hour has. `VOLUME` is
-# set in the first code cell. `PEAK` is made up: traffic is seldom even.
+# The library's planner takes tickets a day, the share that escalates, and how many times the mean rate your busiest time has. It also says
+# how many Python processes make so many calls. `VOLUME` is set in the first code cell. `PEAK` is made up: traffic is seldom even.
 
 # %% id="volume-plan"
 from workshop_lib.bulk import capacity as planner
@@ -826,15 +834,15 @@ PEAK, MAX_TOKENS = 4, request(tickets[0]).max_tokens
 
 def needs_of(per_day):
     made = planner.plan(per_day, [escalated], peak=PEAK, max_tokens=MAX_TOKENS)
-    row = {"tickets a day": f"{per_day:,}", "calls/s": made.calls_per_second, "processes": made.processes}
+    row = {"tickets/day": f"{per_day:,}", "calls/s": made.calls_per_second, "processes": made.processes}
     for tier in made.tiers:
         row |= {f"{tier.key} at once": tier.at_once, f"{tier.key} tokens/min": tier.tpm}
-    return row | {"USD a day": made.usd_per_day}
+    return row | {"USD/day": made.usd_per_day}
 
 
 volumes = pd.DataFrame([needs_of(VOLUME * factor) for factor in (1, 10, 100, 1000)])
 print(f"{escalated:.1%} escalated, busiest time {PEAK} times the mean (recorded latencies, tokens and share; list prices):")
-print(text_table(volumes, {"calls/s": 1, "USD a day": 2}))
+print(text_table(volumes, {"calls/s": 1, "USD/day": 2}))
 
 # %% [markdown] id="volume-read"
 # Here a minute's tokens are what stays counted when calls have ended (`counted/min` of Exercise 5), and on top what calls under way hold
