@@ -5,8 +5,8 @@ from hashlib import blake2b
 
 KEY = 8
 _BUCKETS = 4096
-_PAGE = 64 * KEY
-_GROWTH = 128 * _PAGE  # so large that the system moves it by its page table
+_PAGE = 128 * KEY
+_GROWTH = 64 * _PAGE  # so large that the system moves it by its page table
 _NONE = -1
 
 
@@ -61,24 +61,21 @@ class Ids:
     def add(self, key: bytes) -> bool:
         """Add an id by its `key_of`; return whether it was new."""
         bucket = (key[0] << 4 | key[1] >> 4) % _BUCKETS
-        page, end = self._newest[bucket], self._end[bucket]
+        pages, page = self._pages, self._newest[bucket]
+        end = stop = self._end[bucket]
         while page != _NONE:
-            if self._holds(key, page * _PAGE, end):
+            place = pages.find(key, page * _PAGE, stop)
+            while place >= 0 and place % KEY:  # found across the border of two keys
+                place = pages.find(key, place + 1, stop)
+            if place >= 0:
                 return False
             page = self._before[page]
-            end = (page + 1) * _PAGE
-        end = self._end[bucket]
+            stop = (page + 1) * _PAGE
         if end % _PAGE == 0:  # the page is full, or there is none
             end = self._new_page(bucket)
-        self._pages[end : end + KEY] = key
+        pages[end : end + KEY] = key
         self._end[bucket] = end + KEY
         return True
-
-    def _holds(self, key: bytes, begin: int, end: int) -> bool:
-        place = self._pages.find(key, begin, end)
-        while place >= 0 and place % KEY:  # found across the border of two keys
-            place = self._pages.find(key, place + 1, end)
-        return place >= 0
 
     def _new_page(self, bucket: int) -> int:
         """Chain a new page to a bucket and return where it begins."""
