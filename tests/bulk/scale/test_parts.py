@@ -146,3 +146,32 @@ def test_part_sizes_give_every_worker_some() -> None:
     assert parts.part_bytes(small, 4) == 256 * 1024
     assert parts.part_bytes(small, 1000) == 64 * 1024
     assert parts.part_bytes(large, 4) == parts.PART_BYTES
+
+
+@pytest.mark.slow
+def test_an_object_store_is_read_in_the_same_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it s3:// would be a promise that nobody has tried, or be cut into other parts than the folder it was copied from."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    lines(tmp_path / "a.ndjson", [f"A-{number}" for number in range(50)])
+    lines(tmp_path / "b.ndjson", [f"B-{number}" for number in range(50)])
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        store = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+        store.create_bucket(Bucket="inbox")
+        for path in tmp_path.glob("*.ndjson"):
+            store.put_object(Bucket="inbox", Key=f"day/{path.name}", Body=path.read_bytes())
+        files = places.files(f"s3://inbox/day?scheme=http&endpoint_override={host}:{port}&region=us-east-1")
+        remote = parts.plan(files, 400)
+        assert ids(remote) == [f"{letter}-{number}" for letter in "AB" for number in range(50)]
+        local = parts.plan(places.files(str(tmp_path)), 400)
+        assert [(part.name, part.begin, part.end) for part in remote] == [(part.name, part.begin, part.end) for part in local]
+        with pytest.raises(DataError, match=r"holds no file of tickets|cannot be read"):
+            places.files(f"s3://inbox/nowhere?scheme=http&endpoint_override={host}:{port}&region=us-east-1")
+    finally:
+        server.stop()
