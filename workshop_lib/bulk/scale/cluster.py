@@ -219,5 +219,5 @@ def _silence() -> None:
 def _not_there(address: str | None, error: Exception) -> str:
     reason = " ".join(str(error).split())[:200]
     if address is None:
-        return f"Ray could not be started on this machine ({reason}). Free memory, or try --processes without --engine ray."
+        return f"Ray could not be started on this machine ({reason}). Is it very busy, or out of memory? Try again later, or use --processes without --engine ray."
     return f"No Ray cluster answers at {ADDRESS}={address} ({reason}). Start it, or unset {ADDRESS} to use this machine."
