@@ -8,7 +8,7 @@
 # NVIDIA NIM, which prints no price).
 #
 # A *cascade* asks a cheap model first and passes the request on, *escalates* it, to an expensive one if the cheap one is not sure.
-# Nobody guarantees that the cheap one knows. This lab tests it.
+# Nobody guarantees that what it says of itself is true. This lab tests it.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -69,7 +69,8 @@ HERE = lab.settings.backend  # where the numbers of your own calls come from
 
 # %% id="helpers"
 def who(tier):
-    return f"stand-in for {tier.capitalize()}" if HERE == "sandbox" else tier.capitalize()
+    named = tier[0].upper() + tier[1:]
+    return f"stand-in for {named}" if HERE == "sandbox" else named
 
 
 def share(part, whole):
@@ -1019,7 +1020,7 @@ def asked_with(**settings):
 
 reply_8b = lab.ask("nim-8b", asked_with(logprobs=3).request(labelled[0].ticket))
 print(reply_8b.text)
-for token in reply_8b.logprobs:
+for token in reply_8b.logprobs or ():
     if len(token.alternatives) > 1:  # a token that only gives the form, such as a brace, has none
         might = ", ".join(f"{other!r} {math.exp(logprob):.2f}" for other, logprob in token.alternatives)
         print(f"wrote {token.token!r}, likeliest: {might} ({reply_8b.source})")
@@ -1078,10 +1079,10 @@ for name, value in values.items():
     row = {"signal": name, "n": len(ok), "distinct": len(set(value)), "auroc": auroc(value, right_8b), "low": low, "high": high}
     rows.append(row | {"usd_per_1000": 1000 * usd / len(once)})
 print(text_table(pd.DataFrame(rows), {"usd_per_1000": 4}))
-print(f"{share(int(right_8b.sum()), len(ok))} right, {len(set(families))} families, the stand-in for an 8B model ({HERE}; price: another host's, NIM prints none)")
+print(f"{share(int(right_8b.sum()), len(ok))} right, {len(set(families))} families, {who('8B on NIM')} ({HERE}; price: another host's, NIM prints none)")
 
 # %% [markdown] id="signals-read"
-# Read the bill and the widths. The order of the three says nothing here: the stand-in draws its labels from the very shares that it
+# Read the bill and the widths. In the sandbox the order of the three says nothing: the stand-in draws its labels from the very shares that it
 # reports as log-probabilities, so agreement can only be a coarser copy of them. Real models differ: on the small ones above, log-probabilities
 # parted right from wrong best.
 #
