@@ -368,11 +368,11 @@ demo = routing_demo(lab, documented())
 # | stakes, category | the answer's own labels | free |
 # | log-probability | how likely its tokens were (not on Converse) | free |
 # | agreement | `k` more draws of the same tier | `k` calls |
-# | judge | the score another model gives | a call of that model |
+# | judge | another model's score, from 1 (wrong) to 5 (right) | a call of that model |
 
 # %% [markdown] id="gates-table-read"
-# Here is each gate alone, and the two policies, between a small tier (`first`) and Sonnet, on the same tickets. A number after a gate's name is its
-# threshold, or how many draws (the 8B's server takes a seed for each).
+# Here are five of them alone, and the two policies, between a small tier (`first`) and Sonnet, on the same tickets. (The other two are in *Going
+# further*.) A number after a gate's name is its threshold, or how many draws (the 8B's server takes a seed for each).
 #
 # `escalated` is a share, `right` a count. `by chance` is how many a **random** choice of tickets for Sonnet gets right for the same money, and
 # `beats chance` says whether the gate is clearly better than that. `gate_usd_per_1000` is the part of the bill that the gate's own calls make up.
@@ -1225,7 +1225,7 @@ print(text_table(summary({"yours": arm, "always nim-253b": top})[["arm", "right"
 #
 # You can route one ticket at a time. [Lab 04, Bulk](../04_bulk/lab.ipynb) routes many at once, and survives throttling.
 # [Lab 05, Bake-off](../05_bakeoff/lab.ipynb) then asks what this lab left open, with paired comparisons: would you ship it? The
-# [start page](../../START.ipynb) lists all labs.
+# [start page](../../START.ipynb) lists all labs, and `lab.my_calibration()` says how sure you were and how often right.
 
 # %% id="progress"
 lab.progress()
