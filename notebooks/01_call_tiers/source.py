@@ -612,12 +612,13 @@ lab.predict("caching pays from call", ..., within=0, confidence=...)
 # %% id="caching-request"
 from time import time_ns
 
-EXAMPLES = 19  # solved tickets in the prompt, 1 to 19; try 5
+EXAMPLES = 19  # solved tickets in the prompt, 1 to 19; try 1
 
 others = [entry for entry in load_tickets("samples") if entry.ticket.id != ticket.id]
 solved = [f"{prompt(entry.ticket)}\nCategory: {entry.label.category}" for entry in others[:EXAMPLES]]
 edition = f"{time_ns() % 10**12:012}"  # new in each run, else a second run would find what the first one wrote
-system = [{"text": "\n\n".join([SYSTEM, f"Solved examples, edition {edition}", *solved])}, {"cachePoint": {"type": "default"}}]
+beginning = "\n\n".join([SYSTEM, f"Solved examples, edition {edition}", *solved])
+system = [{"text": beginning}, {"cachePoint": {"type": "default"}}]
 cached = [lab.bedrock.converse(**converse_arguments("sonnet", ticket) | {"system": system})["usage"] for _ in range(3)]
 print("The first call:", {name: count for name, count in cached[0].items() if name.endswith("nputTokens")})
 
@@ -629,7 +630,8 @@ for number, usage in enumerate(cached, start=1):
     cached_usd += sonnet_price.usd(rest, 0, cache_read=read, cache_write=write)
     if pays_from is None and cached_usd < plain_usd:
         pays_from = number
-    rows.append({"call": number, "inputTokens": rest, "write": write, "read": read, "plain_usd": plain_usd, "cached_usd": cached_usd})
+    row = {"call": number, "inputTokens": rest, "write": write, "read": read}
+    rows.append(row | {"plain_usd": plain_usd, "cached_usd": cached_usd})
 print(f"Input only, calls so far added up ({HERE} tokens, list prices)")
 print(text_table(pd.DataFrame(rows)))
 if pays_from is None:
@@ -639,9 +641,9 @@ else:
 
 # %% [markdown] id="caching-read"
 # - `inputTokens` no longer holds the cached tokens. Your `call_usd`, given that count, would leave most of the input out.
-# - **Change it.** `EXAMPLES = 5`: a beginning below Sonnet's minimum of 1,024 tokens is not cached. No error says so, only the usage.
+# - **Change it.** `EXAMPLES = 1`: a beginning below Sonnet's minimum of 1,024 tokens is not cached. No error says so, only the usage.
 # - What changes belongs *behind* the point. With a date in front of it, each call writes anew, which costs more than no cache.
-# - The cache lives for five minutes after it was last used. A tier that is asked once an hour only ever writes.
+# - By default the cache lives for five minutes after its last use. A tier that is asked once an hour would only ever write.
 
 # %% id="cheaper-prices"
 rows = []
@@ -751,8 +753,9 @@ from time import perf_counter
 def streamed(tier, stop_after=None):
     """Return the pieces of a streamed answer, the closing metadata, and the seconds until the first piece came."""
     messages = [{"role": "user", "content": [{"text": question}]}]
+    request = {"modelId": catalog.model(tier).id, "messages": messages, "inferenceConfig": {"maxTokens": 120}}
     began, pieces, metadata, first_s = perf_counter(), [], {}, None
-    stream = lab.bedrock.converse_stream(modelId=catalog.model(tier).id, messages=messages, inferenceConfig={"maxTokens": 120})["stream"]
+    stream = lab.bedrock.converse_stream(**request)["stream"]
     for event in stream:
         if "contentBlockDelta" in event:
             first_s = first_s or perf_counter() - began
@@ -768,7 +771,7 @@ usages = []
 for stop_after in (None, 2):
     pieces, metadata, first_s = streamed("sonnet", stop_after)
     usages.append(metadata.get("usage"))
-    print(f"Read {'to the end' if stop_after is None else f'{stop_after} pieces'}: {pieces[:4]}{' ...' if len(pieces) > 4 else ''}")
+    print(f"{len(pieces)} pieces read, the first of them {pieces[:2]}")
     print(f"  usage {usages[-1]} ({HERE})")
     if HERE == "live":  # on this machine all pieces come at once, which says nothing
         print(f"  first piece after {first_s:.2f} s")
