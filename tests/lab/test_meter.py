@@ -98,7 +98,7 @@ def test_a_sandbox_that_was_restarted_goes_on_counting(monkeypatch: pytest.Monke
 def test_in_words() -> None:
     """Without this the line in stored outputs could change unnoticed."""
     assert Reading(412, 0.0912, 200_400).line() == (
-        "This lab so far: 412 calls. Live it would have cost 0.091 USD and taken 3 min 20 s, one call after the other "
+        "This lab so far: 412 calls. Live it would have cost 0.091 USD and taken 3 min 20 s, one call after the other\n"
         "(the sandbox's token counts at the prices of data/models.toml, modelled latency)."
     )
     assert [usd(amount) for amount in (0, 0.00001, 0.000123, 0.0999, 0.1, 1234.5)] == ["0 USD", "less than 0.0001 USD", "0.00012 USD", "0.10 USD", "0.10 USD", "1,234.50 USD"]

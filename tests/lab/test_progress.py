@@ -189,12 +189,24 @@ def test_the_report_names_objectives_and_the_next_step(path: Path) -> None:
     assert lines[0] == "Lab 03: 1 of 6 core exercises solved, 0 of 2 stretch."
     assert lines[1].startswith("  solved   Exercise 1 (core). Decide whether an answer is kept")
     assert report.next_words(book).startswith("lab 03, Exercise 2:"), "the lab worked on last goes first"
+    assert max(map(len, lines)) <= report.WIDE
     assert len(report.overview(book)) == 6
     for card in report.cards():
         for exercise in exercises_of(card.name):
             report.checked(book, card.name, exercise.id, Outcome("correct"))
     assert report.next_step(book) is None
     assert report.next_words(book).startswith("all core exercises are solved")
+
+
+def test_after_a_lab_comes_the_one_after_it() -> None:
+    """Without this the end of lab 04 would send a learner who began there back to lab 01, with lab 05 unsolved."""
+    book = Book()
+    for exercise in exercises_of("04_bulk"):
+        report.checked(book, "04_bulk", exercise.id, Outcome("correct"))
+    assert report.next_words(book, "04_bulk").startswith("begin lab 05")
+    for exercise in exercises_of("05_bakeoff"):
+        report.checked(book, "05_bakeoff", exercise.id, Outcome("correct"))
+    assert report.next_words(book, "05_bakeoff").startswith("begin lab 01")
 
 
 def test_the_cards_are_the_labs() -> None:

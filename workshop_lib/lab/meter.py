@@ -32,12 +32,12 @@ class Reading:
         return Reading(self.calls + other.calls, self.usd + other.usd, self.latency_ms + other.latency_ms)
 
     def line(self) -> str:
-        """Return the meter's line."""
+        """Return what the meter says: calls, cost and time, and below them where the figures are from."""
         if not self.calls:
             return "This lab so far: no calls."
         calls = "1 call" if self.calls == 1 else f"{self.calls:,} calls"
         return (
-            f"This lab so far: {calls}. Live it would have cost {usd(self.usd)} and taken {duration(self.latency_ms)}, one call after the other "
+            f"This lab so far: {calls}. Live it would have cost {usd(self.usd)} and taken {duration(self.latency_ms)}, one call after the other\n"
             "(the sandbox's token counts at the prices of data/models.toml, modelled latency)."
         )
 

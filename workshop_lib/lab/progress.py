@@ -1,6 +1,7 @@
 """Progress in words: exercises solved, objectives met, hints read and predictions, of one lab or of all, and what to do next."""
 
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,8 @@ from workshop_lib.lab.exercise import Exercise, exercises_of
 from workshop_lib.paths import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
+WIDE = 100
+"""How many letters a line of an output may have before a notebook's page breaks it in mid-word."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,10 @@ def of_lab(book: Book, name: str, exercises: tuple[Exercise, ...] | None = None)
     listed = exercises_of(name) if exercises is None else exercises
     lines = [f"Lab {name.partition('_')[0]}: {_count(done, listed)}."]
     width = max((len(_state(done.exercises.get(exercise.id, Tried()))) for exercise in listed), default=0)
-    lines += [f"  {_state(done.exercises.get(exercise.id, Tried())):{width}}  {exercise.label} ({exercise.level}). {exercise.objective}" for exercise in listed]
+    for exercise in listed:
+        begins = f"  {_state(done.exercises.get(exercise.id, Tried())):{width}}  "
+        words = f"{exercise.label} ({exercise.level}). {exercise.objective}"
+        lines += textwrap.wrap(words, WIDE, initial_indent=begins, subsequent_indent=" " * len(begins))
     written = [entry for entry in done.predictions.values() if entry.answer is not None]
     if written:
         judged = [entry.right for entry in written if entry.right is not None]
@@ -93,8 +99,10 @@ def overview(book: Book) -> list[str]:
 
 
 def next_step(book: Book, here: str | None = None) -> Step | None:
-    """Return the first unsolved core exercise of the lab `here` or worked on last, else of the first lab with one; None if all are solved."""
-    order = sorted(cards(), key=lambda card: card.name != (here or book.last))
+    """Return the first unsolved core exercise of the lab `here` or worked on last, else of those after it, else of those before; None if all are solved."""
+    names = [card.name for card in cards()]
+    start = names.index(found) if (found := here or book.last) in names else 0
+    order = (*cards()[start:], *cards()[:start])
     return next((Step(card, exercise) for card in order for exercise in _open(book, card)), None)
 
 
