@@ -1002,28 +1002,38 @@ def score(entry, answer):
 # %% id="score-controls"
 from workshop_lib.tasks import Label
 
+
+def wrong_label(entry):
+    return next(other.label for other in calibration if other.label.category != entry.label.category)
+
+
 said = fitted[0].set_index("item_id")  # Nano's answers to the calibration tickets
 some = [entry for entry in calibration if said.loc[entry.ticket.id, "outcome"] == "answered"][:30]
-answers = {"Nano": [], "the label": [], "a wrong label": []}
-for entry in some:
-    answers["Nano"].append(Label(**said.loc[entry.ticket.id, list(FIELDS)]))
-    answers["the label"].append(entry.label)
-    answers["a wrong label"].append(next(other.label for other in calibration if other.label.category != entry.label.category))
+answers = {
+    "Nano": [Label(**said.loc[entry.ticket.id, list(FIELDS)]) for entry in some],
+    "the label": [entry.label for entry in some],
+    "a wrong label": [wrong_label(entry) for entry in some],
+}
 
 # %% id="score-table"
-scores = {who: [score(entry, answer) for entry, answer in zip(some, given, strict=True)] for who, given in answers.items()}
-valid = {who: [one for one in found if one is not None] for who, found in scores.items()}
-rows = [
-    {"answer by": who, "n": len(found), "mean": sum(found) / max(1, len(found)), **{str(grade): found.count(grade) for grade in range(1, 6)}}
-    for who, found in valid.items()
-]
+scores, rows = {}, []
+for who, given in answers.items():
+    found = [score(entry, answer) for entry, answer in zip(some, given, strict=True)]
+    scores[who] = [grade for grade in found if grade is not None]
+    row = {"answer by": who, "n": len(scores[who]), "mean": pd.Series(scores[who]).mean()}
+    rows.append(row | {str(grade): found.count(grade) for grade in range(1, 6)})
 print(f"How often {called(JUDGE)} gave each score ({HERE}):")
 print(text_table(pd.DataFrame(rows), {"mean": 2}))
 lab.score("score of the labels", rows[1]["mean"])
-controls = valid["the label"] + valid["a wrong label"]
-telling = auroc(controls, [True] * len(valid["the label"]) + [False] * len(valid["a wrong label"]))
+
+# %% id="score-apart"
+right, wrong = scores["the label"], scores["a wrong label"]
+telling = auroc(right + wrong, [True] * len(right) + [False] * len(wrong))
 print(f"Telling the labels from the wrong ones: {telling:.2f} (0.5 is chance, 1 is perfect).")
-print("The controls come apart." if telling > 0.75 else "The controls do not come apart, so the scores say nothing about Nano.")
+if telling > 0.75:
+    print("The controls come apart.")
+else:
+    print("The controls do not come apart, so the scores say nothing about Nano.")
 
 # %% [markdown] id="score-explain"
 # Without controls, a score of 1 everywhere reads as "Nano is always wrong". With them you see what it is: a fact about the judge. This stand-in does not

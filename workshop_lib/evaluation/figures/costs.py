@@ -117,7 +117,8 @@ def _labels(axes: "Axes", arms: pd.DataFrame) -> None:
     """Write each arm's name beside its point: right or left of it, and as near as it goes without touching another name or a point."""
     axes.figure.draw_without_rendering()  # type: ignore[union-attr, unused-ignore]  # positions are known only after the layout
     scale = DPI / 72
-    at: dict[str, tuple[float, float]] = {row["arm"]: tuple(axes.transData.transform((row["cost_per_1000"], row["accuracy"]))) for row in arms.to_dict("records")}
+    pixels = axes.transData.transform(arms[["cost_per_1000", "accuracy"]].to_numpy(float)).tolist()
+    at = {str(name): (float(x), float(y)) for name, (x, y) in zip(arms["arm"], pixels, strict=True)}
     points = [(x - 6 * scale, x + 6 * scale, y - 6 * scale, y + 6 * scale) for x, y in at.values()]
     names: list[Box] = []
     for row in sorted(arms.to_dict("records"), key=lambda row: -float(row["accuracy"])):
