@@ -20,11 +20,11 @@ def test_a_share_is_kept_and_follows_the_lease() -> None:
     pacers = LeasedPacers(PACE)
     pacers.take(Share(0.5, 0.5, 10), ends=1e12)
     pacer = pacers.pacer("nano")
-    assert pacer.per_second == pytest.approx(0.98 * 5)
+    assert pacer.per_second == pytest.approx(0.99 * 5)
     pacers.take(Share(1.0, 0.0, 10), ends=1e12)
-    assert pacer.per_second == pytest.approx(0.98 * 10)
+    assert pacer.per_second == pytest.approx(0.99 * 10)
     pacers.take(Share(0.1, 0.0, 10), ends=1e12)
-    assert pacer.per_second == pytest.approx(0.98)
+    assert pacer.per_second == pytest.approx(0.99)
 
 
 @pytest.mark.parametrize(("burst", "wait"), [(0.5, 0.0), (0.0, 6.0)])
