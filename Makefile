@@ -42,7 +42,7 @@ test: $(TESTABLE)  ## Everything CI runs: lint, types, tests, documentation, not
 	$(GUARDED) $(PYTEST) tests/course
 	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations 10 --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
-test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in less than a minute
+test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in about a minute and a half
 	@$(MAKE) --no-print-directory -j2 lint types
 	$(PYTEST) -m "not slow" --hypothesis-profile quick --durations 10 --durations-min 1.5 --ignore tests/course tests
 
