@@ -42,6 +42,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_module.Settings.model_config, "env_file", None)
 
 
+@pytest.fixture
+def restored_environment(clean_environment: None) -> Iterator[None]:
+    """Take back what opening the backend set in the environment, so that no later test is pointed at a sandbox that has ended."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def sandbox_settings() -> Iterator[Settings]:
     """Give the settings of the tests' sandbox: seed 0, and no time spent on modelled latency."""

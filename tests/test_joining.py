@@ -22,13 +22,7 @@ from workshop_lib.settings import BEDROCK_ENDPOINT, LEARNER, OPENAI_BASE, ROOM, 
 KEYS = Keys("joinkey2", "instructorkey234")
 
 
-@pytest.fixture(autouse=True)
-def own_environment(clean_environment: None) -> Iterator[None]:
-    """Take back what opening the backend set in the environment."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("restored_environment")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -32,13 +31,7 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(autouse=True)
-def own_environment(clean_environment: None) -> Iterator[None]:
-    """Take back what opening the backend set in the environment, so that no later test is pointed at a sandbox that has ended."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("restored_environment")
 
 
 def starter(state: Path) -> subprocess.Popen[str]:
