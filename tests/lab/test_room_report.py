@@ -1,4 +1,4 @@
-"""What a check tells the room."""
+"""What a check tells the room, and what opening a lab says of it."""
 
 import pytest
 
@@ -18,3 +18,14 @@ def test_a_check_reports_name_and_state_and_nothing_else(monkeypatch: pytest.Mon
     for answer in (..., 5, 4):
         lab.check("ex1", answer)
     assert told == [("91_room", "ex1", "not attempted"), ("91_room", "ex1", "not yet"), ("91_room", "ex1", "correct")]
+
+
+def test_opening_a_lab_says_in_which_room_and_under_which_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without it a learner in a room would read that the models are on their own machine."""
+    joined = Settings(room="http://10.0.0.5:8000/joinkey2", learner="Ana Lead")
+    monkeypatch.setattr(session.backends, "open_backend", lambda **_: joined)
+    session.open_lab("01_call_tiers")
+    said = capsys.readouterr().out
+    assert "the room at 10.0.0.5:8000, which knows you as Ana Lead" in said
+    assert "this machine" not in said
+    assert "joinkey2" not in said

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from IPython.core.getipython import get_ipython
 from openai import OpenAI
@@ -186,6 +187,8 @@ def open_lab(name: str, backend: str | None = None, seed: int | None = None) -> 
 
 
 def _where(settings: Settings) -> str:
+    if settings.room_root is not None:
+        return f"sandbox: stand-in models of the room at {urlsplit(settings.room_root).netloc}, which knows you as {settings.learner} · nothing here costs money"
     if settings.backend == "sandbox":
         return f"sandbox: stand-in models on this machine, seed {settings.seed} · nothing here costs money"
     return f"live: Amazon Bedrock in {settings.region}, and NVIDIA NIM · every call costs money on your account"

@@ -56,6 +56,20 @@ def test_both_protocols_work_under_the_learners_address_and_nowhere_else() -> No
     inside(work)
 
 
+def test_who_opens_the_join_address_in_a_browser_is_told_what_to_do_with_it() -> None:
+    """Without it a learner with the right key would read that the room does not know it."""
+
+    async def work(client: Client) -> None:
+        for path in ("/", f"/{KEYS.join}", "/index.html"):
+            answer = await client.get(path)
+            assert answer.status_code == 403
+            assert "workshop join" in answer.json()["message"]
+            assert KEYS.join not in answer.text
+        assert "does not know that key" in (await client.get("/room/wrong/Ada/hello")).json()["message"]
+
+    inside(work)
+
+
 def test_learners_have_ledgers_and_faults_of_their_own_and_the_same_answers() -> None:
     """Without it one learner's throttling lab would stop the whole class, or screens would differ from the projector's."""
 

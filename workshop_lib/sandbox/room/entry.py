@@ -69,6 +69,8 @@ def app(members: Members, keys: Keys, address: str) -> ASGIApp:
             await board(scope, receive, send)
         elif path == "/health":
             await health(scope, receive, send)
+        elif not path.startswith("/room/"):
+            await _refused(_ELSEWHERE)(scope, receive, send)
         else:
             await admitted(path, scope, receive, send)
 
@@ -134,6 +136,7 @@ class _Desk:
         return 200, {"cache-control": "no-store"}, {**self._members.board(), "instructor": instructs}
 
 
+_ELSEWHERE = "This is a room of the workshop, and nothing to open here. Join it in a terminal, in your checkout, with the line that the instructor shows: workshop join ..."
 _FULL = "This room is full. Tell the instructor; until then use a sandbox of your own: workshop leave."
 
 
