@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from workshop_lib.evaluation.history import History
 from workshop_lib.evaluation.intervals import Interval
 from workshop_lib.evaluation.uncertainty import resampled_totals
-
-if TYPE_CHECKING:
-    from workshop_lib.evaluation.routers import History
 
 Column = NDArray[np.float64]
 
@@ -34,7 +31,7 @@ class Verdict:
 
 
 def verdict(
-    past: "History", later: ArrayLike, *, router_usd: float = 0.0, cheap_first: bool = False, draws: int = 2000, seed: int = 0, name: str = "the router"
+    past: History, later: ArrayLike, *, router_usd: float = 0.0, cheap_first: bool = False, draws: int = 2000, seed: int = 0, name: str = "the router"
 ) -> Verdict:
     """Return whether sending the items where `later` is true to the strong model beats a random choice at equal spend, on items of the test split.
 
