@@ -18,15 +18,21 @@ from workshop_lib.cloud import render
 from workshop_lib.cloud.definition import DEPLOY, FUNCTIONS, machine
 from workshop_lib.cloud.deployment import PREFIX, Deployment
 from workshop_lib.cloud.history import edges
+from workshop_lib.cloud.recheck import Recheck, recheck
 from workshop_lib.cloud.wire import RETRIED_CODES, RETRIED_KINDS, RETRIES, StateName
 from workshop_lib.errors import DataError
 from workshop_lib.metrics import METRICS, dashboard
 from workshop_lib.metrics.alarms import ALARMS
 from workshop_lib.paths import ROOT
 
+RECHECKED = {"RecheckSchedule": "cron(0 4 ? * MON *)"}
 GUARDED = {"GuardrailId": "abc123", "GuardrailVersion": "1"}
 PROFILE = "arn:aws:bedrock:us-west-2:123456789012:inference-profile/us.anthropic.claude-sonnet-4-6"
 NANO = "arn:aws:bedrock:us-west-2::foundation-model/nvidia.nemotron-nano-3-30b"
+BEDROCK = {
+    "RecheckRole": {"bedrock:CreateEvaluationJob", "bedrock:TagResource"},
+    "EvaluationRole": {"bedrock:InvokeModel", "bedrock:CreateModelInvocationJob", "bedrock:StopModelInvocationJob", "bedrock:GetInferenceProfile"},
+}
 MACHINES: list[Any] = ["ticket", "tickets"]
 
 
@@ -104,7 +110,7 @@ def test_models_are_those_of_the_catalogue() -> None:
         assert source()["Parameters"][tier]["AllowedValues"] == list(mapping)
 
 
-@pytest.mark.parametrize("parameters", [{}, GUARDED, {"CheapTier": "sonnet", "StrongTier": "opus"}, {"StrongTier": "super", "JudgeTier": "nano"}])
+@pytest.mark.parametrize("parameters", [{}, GUARDED, {"CheapTier": "sonnet", "StrongTier": "opus"}, {"StrongTier": "super", "JudgeTier": "nano"}, RECHECKED, RECHECKED | {"RecheckTier": "super"}])
 def test_no_role_may_do_more_than_it_must(parameters: dict[str, str]) -> None:
     """Without it a star could slip into a policy and give a function every model, or every bucket, of the account."""
     resolved = Resolved(**parameters)
@@ -116,8 +122,9 @@ def test_no_role_may_do_more_than_it_must(parameters: dict[str, str]) -> None:
             assert role == "MachineRole"
             assert all(re.fullmatch(r"logs:\w*(LogDelivery|LogDeliveries|ResourcePolic(y|ies)|DescribeLogGroups)", action) for action in actions)
         if any(action.startswith("bedrock:") for action in actions):
-            assert set(actions) <= {"bedrock:InvokeModel", "bedrock:ApplyGuardrail"}
-            assert not any("*" in resource for resource in resources), role
+            assert set(actions) <= BEDROCK.get(role, {"bedrock:InvokeModel", "bedrock:ApplyGuardrail"})
+            jobs = "arn:aws:bedrock:us-west-2:123456789012:evaluation-job/*"  # a job has no name before it is made
+            assert not any("*" in resource for resource in resources if (role, resource) != ("RecheckRole", jobs)), role
             if any(re.search(r":us-east-\d::", resource) for resource in resources):
                 assert "bedrock:InferenceProfileArn" in statement["Condition"]["StringEquals"]
 
@@ -144,11 +151,33 @@ def test_with_a_guardrail_only_the_functions_ask_and_apply_it() -> None:
     assert resolved.allowed("PlainRole", "bedrock:InvokeModel") == set()
 
 
+def test_the_recheck_is_off_unless_it_has_a_schedule() -> None:
+    """Without it every stack would pay for a judge that nobody asked for."""
+    assert not [name for name in Resolved().resources if name.startswith(("Recheck", "Evaluation"))]
+    assert len([name for name in Resolved(**RECHECKED).resources if name.startswith(("Recheck", "Evaluation"))]) == 6
+
+
+def test_the_recheck_may_read_executions_and_the_job_may_ask_the_judge() -> None:
+    """Without it the schedule would be refused in an account, or be able to ask models and read files of tickets itself."""
+    resolved = Resolved(**RECHECKED)
+    bucket = resolved.allowed("EvaluationRole", "s3:ListBucket")
+    assert bucket == {"TicketsBucket.Arn"}
+    assert resolved.allowed("RecheckRole", "iam:PassRole") == {"EvaluationRole.Arn"}
+    assert resolved.allowed("RecheckRole", "s3:PutObject") == resolved.allowed("EvaluationRole", "s3:GetObject") == {"TicketsBucket.Arn/evaluation/*"}
+    assert resolved.allowed("EvaluationRole", "s3:PutObject") == {"TicketsBucket.Arn/evaluation/results/*"}
+    assert resolved.allowed("RecheckRole", "bedrock:InvokeModel") == set()
+    assert PROFILE in resolved.allowed("EvaluationRole", "bedrock:InvokeModel") & resolved.allowed("RecheckRole", "bedrock:CreateEvaluationJob")
+    assert NANO not in resolved.allowed("EvaluationRole", "bedrock:InvokeModel")
+
+
 def test_functions_exist_and_get_every_setting() -> None:
     """Without it a parameter of the template could decide nothing, or a handler be named that is not there."""
     template = source()
     handlers = {name: one["Properties"]["Handler"] for name, one in template["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
+    assert handlers.pop("RecheckFunction") == f"{recheck.__module__}.{recheck.__name__}"
     assert {name: one.rpartition(".")[2] for name, one in handlers.items()} == {name.removesuffix("Arn"): handler for name, handler in FUNCTIONS.items()}
+    own = template["Resources"]["RecheckFunction"]["Properties"]["Environment"]["Variables"]
+    assert set(own) == {f"RECHECK_{name.upper()}" for name in Recheck.model_fields}
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert {name for name in variables if name.startswith(PREFIX)} == {f"{PREFIX}{name.upper()}" for name in Deployment.model_fields}
     used = set(re.findall(r"Ref[:'\" ]+(\w+)|\$\{(\w+)\}", str(template)))
@@ -202,7 +231,7 @@ class Refuse(MetaPathFinder):
             raise ModuleNotFoundError(name, name=name.partition(".")[0])
 sys.meta_path.insert(0, Refuse())
 sys.path.insert(0, {staged!r})
-from workshop_lib.cloud import handlers
+from workshop_lib.cloud import handlers, recheck
 assert handlers.__file__.startswith({staged!r}), handlers.__file__
 said = handlers.classify({{"ticket": {{"id": "T-1", "subject": "s", "body": "b"}}}}, None)
 print(said["next"]["state"])

@@ -51,7 +51,7 @@ class Deployment(BaseSettings):
         return self
 
     def policy(self) -> Policy:
-        """Return the policy that every function of the deployment follows."""
+        """Return the policy that every function of the deployment follows; its name holds its digest, so that a result says which thresholds it was made under."""
         gates: tuple[Gate, ...] = (ConfidenceGate(below=self.min_confidence), StakesGate())
         if self.judge_rate > 0:
             gates = (*gates, JudgeGate(model=self.judge, below=self.judge_below, rate=self.judge_rate))
@@ -59,7 +59,8 @@ class Deployment(BaseSettings):
         if self.skip_longer_than or self.skip_keywords:
             router = HeuristicRouter(start=self.strong, longer_than=self.skip_longer_than or None, keywords=self.skip_keywords)
         trouble = Trouble(budget_usd=self.ticket_budget_usd or None)
-        return Policy(name="deployed", tiers=(self.cheap, self.strong), gates=gates, router=router, trouble=trouble)
+        policy = Policy(name="deployed", tiers=(self.cheap, self.strong), gates=gates, router=router, trouble=trouble)
+        return policy.model_copy(update={"name": f"deployed-{policy.digest}"})
 
 
 @cache

@@ -181,6 +181,7 @@ def items_to_show_difference(
     """
     d = abs(difference)
     _share_of_pairs(d, discordant)
+    d = min(d, discordant)
     if d == 0:
         raise ValueError("no number of items shows a difference of 0; for parity use items_to_show_parity")
     z_level, z_power = NormalDist().inv_cdf(0.5 + confidence / 2), NormalDist().inv_cdf(power)
@@ -267,5 +268,6 @@ def _estimate(value: float, drawn: Matrix, groups: int, confidence: float, metho
 
 
 def _share_of_pairs(difference: float, discordant: float) -> None:
-    if not 0 < discordant <= 1 or difference > discordant:
+    # two shares of the same items may differ in the last digit where all of one arm's gains are the difference
+    if not 0 < discordant <= 1 or difference > discordant * (1 + 1e-9):
         raise ValueError(f"discordant is the share of items one arm alone gets right, above 0, at most 1 and at least the difference {difference}; got {discordant}")
