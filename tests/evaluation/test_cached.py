@@ -50,6 +50,8 @@ def test_hits_false_hits_and_saving(tickets: tuple[LabelledTicket, ...], traces:
     report = cache_report(traces, tickets, TextCache(VECTORS, threshold=0.9), draws=200)
     assert report.rows["hit"].tolist() == [False, True, True, False]
     assert report.rows["near"].tolist() == ["", "X-0", "X-0", ""]
+    assert report.rows["same_family"].tolist() == [False, True, False, False]
+    assert report.row["same_family"] == 1
     counts = [(rate.k, rate.n) for rate in (report.hits, report.false_hits, report.changed, report.wrong, report.unflagged)]
     assert counts == [(2, 4), (2, 2), (1, 2), (2, 2), (1, 2)]
     assert report.saving.value == pytest.approx(12 / 14)

@@ -46,7 +46,7 @@ class CacheReport:
     `hits` of all tickets. Of the hits: `false_hits` give another category, priority or needs_human than the label or than the cascade would have;
     `changed` differ from the cascade, `wrong` from the label, and `unflagged` are hits on tickets that the cascade would have had a person look at,
     and no longer does. `saving` is the share of the cascade's USD, `accuracy` the change of the share of tickets right in all three fields.
-    `rows` has one row a ticket, in order.
+    `rows` has one row a ticket, in order, with the ticket each hit was near and whether that is of the same family.
     """
 
     rows: pd.DataFrame
@@ -66,7 +66,7 @@ class CacheReport:
         return {
             "n": self.hits.n, "hits": self.hits.k, "hit_rate": self.hits.share, "hit_low": self.hits.interval.low, "hit_high": self.hits.interval.high,
             "false": self.false_hits.k, "false_rate": self.false_hits.share, "false_low": self.false_hits.interval.low, "false_high": self.false_hits.interval.high,
-            "changed": self.changed.k, "wrong": self.wrong.k, "unflagged": self.unflagged.k, "saving": self.saving.value, "saving_low": self.saving.low, "saving_high": self.saving.high,
+            "changed": self.changed.k, "wrong": self.wrong.k, "same_family": int(self.rows["same_family"].sum()), "unflagged": self.unflagged.k, "saving": self.saving.value, "saving_low": self.saving.low, "saving_high": self.saving.high,
             "accuracy": self.accuracy.value, "accuracy_low": self.accuracy.low, "accuracy_high": self.accuracy.high, "source": self.source,
         }  # fmt: skip
 
@@ -115,6 +115,8 @@ def cache_report(
     Hits come in pairs of tickets, so the families are fewer than they look: the intervals are, if anything, too narrow.
     """
     rows = pd.DataFrame([_row(trace, entry, cache) for trace, entry in _pairs(traces, tickets)])
+    family_of = {entry.ticket.id: entry.family for entry in tickets}
+    rows["same_family"] = [family_of.get(near) == family for near, family in zip(rows["near"], rows["family"], strict=True)]
     families = rows["family"].to_numpy(str)
     hit = rows["hit"].to_numpy(bool)
     cost = rows["cost_usd"].to_numpy(float)
