@@ -46,7 +46,6 @@ MAX_LOSS: float = 0.02  # accuracy you are ready to lose against the strong mode
 
 # %% id="setup"
 import math
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -178,21 +177,25 @@ except CacheMiss:
 nano, sonnet = bake.arms["nano_only"], bake.arms["sonnet_only"]
 FIELDS = ("category", "priority", "needs_human")
 gold = {row["item_id"]: {name: row[f"gold_{name}"] for name in FIELDS} for row in nano.to_dict("records")}
-rows_of = {"nano": nano.set_index("item_id").to_dict("index"), "sonnet": sonnet.set_index("item_id").to_dict("index")}
-slowest = set(nano.sort_values(["latency_ms", "item_id"])["item_id"].tail(len(nano) // 5))
+stored = {}  # what each model replied to each ticket
+for model, arm in {"nano": nano, "sonnet": sonnet}.items():
+    for row in arm.to_dict("records"):
+        decision = {name: row[name] for name in FIELDS} if row["outcome"] == "answered" else None
+        stored[model, row["item_id"]] = {"decision": decision, "confidence": row["confidence"], "usd": row["cost_usd"]}
 
 # %% id="bug-client"
+slowest = set(nano.sort_values(["latency_ms", "item_id"])["item_id"].tail(len(nano) // 5))
+
+
 def impatient():
     """Return a client that loses Nano's slowest replies the first time it asks for them."""
-    asked = Counter()
+    lost = set()
 
     def ask(model, ticket):
-        asked[model, ticket] += 1
-        row = rows_of[model][ticket]
-        gave_up = model == "nano" and ticket in slowest and asked[model, ticket] == 1
-        reply = {"decision": None, "confidence": row["confidence"], "usd": row["cost_usd"]}
-        if row["outcome"] == "answered" and not gave_up:
-            reply["decision"] = {name: row[name] for name in FIELDS}
+        reply = dict(stored[model, ticket])
+        if model == "nano" and ticket in slowest - lost:
+            lost.add(ticket)
+            reply["decision"] = None  # gave up waiting; the bill comes all the same
         return reply
 
     return ask
@@ -749,7 +752,7 @@ if HERE == "sandbox":
 # minutes: 0
 # section: Going further
 # say: For those who are done early, or for home.
-# show: (If there is time) The paired row of the recorded cascade, beside its two intervals from Exercise 2. Or the table of a judge's scores, with its two controls.
+# show: (If there is time) The paired row of the recorded cascade, beside its two intervals from Exercise 2. Or the table of a judge's scores, with its two controls. Or the cache's table, last rows first.
 # ask: A judge gives everything a 5. What do you know now, and about whom?
 
 # %% [markdown] id="paired"
@@ -972,7 +975,7 @@ spread = {who: graded[who].max() - graded[who].min() for who in ("labels", "judg
 print(f"Best and worst of these arms lie {spread['labels']:.3f} apart by the labels, {spread['judge']:.3f} by the judge.")
 
 # %% [markdown] id="score"
-# ### A score that is nearly always 1
+# ### When a judge scores
 #
 # A judge may also *score* an answer, from 1 (certainly wrong) to 5 (certainly right), as the judge gate of lab 03 does. Before you read such
 # scores, give the judge *controls*: answers of which you know whether they are right. Here each ticket gets three answers: Nano's, the label itself,
@@ -1036,12 +1039,97 @@ else:
     print("The controls do not come apart, so the scores say nothing about Nano.")
 
 # %% [markdown] id="score-explain"
-# Without controls, a score of 1 everywhere reads as "Nano is always wrong". With them you see what it is: a fact about the judge. This stand-in does not
-# grade; it has no opinion on whether a triage decision fits a ticket. More tickets would not help: the interval would shrink around a number
-# that means nothing. A real judge that gives nearly everything a 5 is the same case, and harder to notice.
+# Without controls, a score of 1 everywhere reads as "Nano is always wrong". With them it is a fact about the judge. In the sandbox nobody grades here: the
+# stand-in reads the ticket, not the answer, and fills the field with the least number that the tool allows. More tickets
+# would only narrow the interval around nothing. A real judge that gives nearly everything a 5 is the same case, and harder to notice.
 #
 # So ask three things of any judge. Does it use its scale? Do known right and known wrong answers come apart? Does it agree with people on a
 # sample? The same holds for a managed judge, such as the model evaluation jobs of Amazon Bedrock.
+
+# %% [markdown] id="near"
+# ### A cache in front of the cascade
+#
+# A *semantic cache* asks no model at all: a text near enough to one answered before gets that answer. (`ReplyCache` repeats the very same request; this
+# takes the answer to another text.) No gate looks at a hit. So count the *false hits*: those that give a category, priority or `needs_human` other
+# than the label, or other than the cascade would have.
+#
+# **Predict first.** Say a cache recognises every scenario without fail, and gives each ticket the right answer to the first ticket of its
+# family. How many of 100 hits are false?
+
+# %% id="near-guess"
+my_guess_false = ...  # such as 20, or a range such as (10, 30)
+lab.predict("false hits", my_guess_false, within=10, confidence=...)
+
+# %% id="near-perfect"
+first, false = {}, []
+for entry in calibration:
+    if entry.family in first:
+        false.append(entry.label != first[entry.family])
+    first.setdefault(entry.family, entry.label)
+print(f"Labels of the calibration tickets: {len(false)} hits in {len(first)} families, {sum(false)} of them false.")
+lab.score("false hits", round(100 * sum(false) / len(false)), unit="of 100")
+
+# %% [markdown] id="near-real"
+# One scenario holds a passing remark, an ordinary fault and an outage, and each needs its own priority. The same meaning is not the same answer.
+#
+# A real cache is blunter still. This one compares words and runs of letters, from 0 (nothing in common) to 1. Which similarity is near enough? That is
+# learned on the calibration tickets, like every threshold.
+
+# %% id="near-threshold"
+from workshop_lib.cascade import TextCache, TextVectors, item_text
+from workshop_lib.evaluation.cached import cache_report, fit_cache_threshold
+
+vectors = TextVectors.fit([item_text(entry.ticket) for entry in load_tickets("training")])
+for one, other in (
+    ("Please delete our account.", "Please do not delete our account."),
+    ("You charged me twice for May.", "I was billed two times for May."),
+):
+    print(f"{vectors.similarity(one, other):.2f}  {one} / {other}")
+print(fill(fit_cache_threshold(calibration, vectors, split="calibration").sentence, 110))
+
+# %% id="near-traffic"
+from dataclasses import replace
+from random import Random
+
+RESENT, CORRECTED = 20, 20  # tickets that come a second time: as they were, and with bad news
+MORE = "Correction: since nine it is all of us, 400 people, and nobody can work."
+
+
+def second(entry, mark, body, **label):
+    ticket = entry.ticket.model_copy(update={"id": f"{entry.ticket.id}-{mark}", "body": body})
+    return replace(entry, ticket=ticket, label=entry.label.model_copy(update=label))
+
+
+mixed = Random(SEED).sample(tickets, len(tickets))
+resent = [second(entry, "again", f"Hello,\n{entry.ticket.body}\nKind regards, Sam") for entry in mixed[:RESENT]]
+calm = [entry for entry in mixed[RESENT:] if entry.label.priority in ("P2", "P3")]
+worse = [second(entry, "worse", f"{entry.ticket.body}\n{MORE}", priority="P0", needs_human=True) for entry in calm[:CORRECTED]]
+traffic = [*tickets, *resent, *worse]
+
+# %% id="near-table"
+walked = run_arm(TRIAGE, [entry.ticket for entry in traffic], documented(), replies)
+rows = []
+for name, n, threshold in (
+    ("as shipped", len(tickets), 0.9), ("as shipped", len(tickets), 0.15), ("with repeats", len(traffic), 0.9), ("with repeats", len(traffic), 0.7),
+):  # fmt: skip
+    report = cache_report(walked[:n], traffic[:n], TextCache(vectors, threshold=threshold), draws=DRAWS, seed=SEED)
+    rows.append({"tickets": name, "near": threshold, **report.row})
+shown = ["tickets", "near", "hits", "hit_low", "hit_high", "false", "false_low", "false_high", "changed", "saving", "saving_low", "saving_high"]
+print(f"Documented cascade ({HERE}); bounds are 95 % by scenario family")
+print(text_table(pd.DataFrame(rows)[shown], {name: 2 for name in shown}))
+hits = report.rows.loc[report.rows["hit"], "item_id"]
+print(f"\nFrom {threshold:g}: {hits.str.endswith('again').sum()} of {len(resent)} tickets that came again are hits,")
+print(f"and {hits.str.endswith('worse').sum()} of {len(worse)} with bad news, which get the answer from before it.")
+
+# %% [markdown] id="near-explain"
+# `changed` counts the hits whose answer is not the cascade's own; the other false ones the cascade gets wrong too.
+#
+# As shipped, the tickets show one side only: written one by one, they hold nothing for a strict cache to find, and what a lax one finds is other trouble in
+# like words. The repeats are *built*: a cache saves where texts come again. But a text with bad news is about as near as one without, as one
+# sentence weighs little in a long text.
+#
+# **Change it.** Look for a threshold that parts the two kinds. Then count how often texts come again in your own traffic, and read
+# [what to watch](../../docs/cache.md) before you switch a cache on.
 
 # %% [markdown] id="playground"
 # ### Playground

@@ -212,3 +212,25 @@ def test_names_of_close_arms_touch_neither_each_other_nor_a_point() -> None:
     for name, box in boxes.items():
         assert not any(box.overlaps(other) for known, other in boxes.items() if known != name)
         assert not any(box.contains(*axes.transData.transform(point)) for point in arms[["cost_per_1000", "accuracy"]].to_numpy())
+
+
+def test_a_name_crosses_no_interval_where_there_is_room() -> None:
+    """Without it the white behind a name would cut an interval in two, and the arm look surer than it is."""
+    from matplotlib.figure import Figure
+
+    from workshop_lib.evaluation.figures.base import DPI
+    from workshop_lib.evaluation.figures.costs import _intervals, _labels, _room
+
+    wide = {**arm("wide", 1.0, 0.6), "cost_low": 0.7, "cost_high": 1.6}
+    arms = pd.DataFrame([wide, {**arm("cheap", 0.05, 0.4), "cost_low": 0.04, "cost_high": 0.06}, {**arm("near wide", 1.3, 0.5), "cost_low": 1.2, "cost_high": 1.4}])
+    drawing = Figure(figsize=(7.4, 4.8), dpi=DPI)
+    axes = drawing.subplots()
+    axes.set_xscale("log")
+    _room(axes, arms)
+    _labels(axes, arms)
+    drawing.draw_without_rendering()
+    lines = _intervals(axes, arms)
+    assert len(lines) == 6
+    for text in axes.texts:
+        box = text.get_window_extent() if text.arrow_patch is None else text.get_bbox_patch().get_window_extent()
+        assert not any(box.x0 < right and left < box.x1 and box.y0 < top and bottom < box.y1 for left, right, bottom, top in lines), text.get_text()

@@ -52,7 +52,7 @@ def carry_out(page: str, house: Path) -> int:
         elif step.language == "sh":
             printed, ran = _run(step.text, house), ran + 1
         elif step.language == "text":
-            assert _says(printed, step.text), f"the page says\n{step.text}\nbut what came is\n{printed}"
+            assert says(printed, step.text), f"the page says\n{step.text}\nbut what came is\n{printed}"
         else:
             raise AssertionError(f"a block of {step.language} without a title is neither run nor written")
     return ran
@@ -72,6 +72,7 @@ def _run(command: str, house: Path) -> str:
     return done.stdout
 
 
-def _says(printed: str, expected: str) -> bool:
+def says(printed: str, expected: str) -> bool:
+    """Say whether a command printed what a page says it does."""
     parts = [re.escape(part.strip("\n")) for part in expected.split("...\n")]
     return re.fullmatch(r"(?:.*\n)?".join(parts), printed.strip("\n"), re.DOTALL) is not None

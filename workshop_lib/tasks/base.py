@@ -16,9 +16,17 @@ Item = TypeVar("Item", bound=BaseModel)
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
+def _as_it_is(item: Any, answer: Any) -> Any:
+    """Return an answer that holds nothing of the item it was given to."""
+    return answer
+
+
 @dataclass(frozen=True)
 class Task(Generic[Item, Answer]):
-    """One thing asked of models: `request(item)` builds the prompt, `parse(item, reply)` validates or raises InvalidAnswer."""
+    """One thing asked of models: `request(item)` builds the prompt, `parse(item, reply)` validates or raises InvalidAnswer.
+
+    `carried(item, answer)` returns an answer given to another item as one to this item, without what it says of the other; a cache needs it.
+    """
 
     name: str
     prompt_version: str
@@ -26,6 +34,7 @@ class Task(Generic[Item, Answer]):
     item_id: Callable[[Item], str]
     request: Callable[[Item], Request]
     parse: Callable[[Item, Reply], Answer]
+    carried: Callable[[Item, Answer], Answer] = _as_it_is
 
 
 def payload(reply: Reply) -> Mapping[str, Any]:

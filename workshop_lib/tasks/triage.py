@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -65,6 +65,8 @@ class RoutingDecision(BaseModel):
         return Label(category=self.category, priority=self.priority, needs_human=self.needs_human)
 
 
+Decision = TypeVar("Decision", bound=RoutingDecision)
+
 SYSTEM = """You route support tickets of a work-management product. Read the ticket and call route_ticket once.
 
 Categories: billing (charges, invoices, plans, tax), auth (getting in and being allowed), integration (connections to other systems, imports, exports, API use), performance (works, but slow or overloaded),
@@ -115,6 +117,11 @@ def parse(ticket: Ticket, reply: Reply) -> RoutingDecision:
     return validate(RoutingDecision, {**payload(reply), "ticket_id": ticket.id})
 
 
+def carried(ticket: Ticket, decision: Decision) -> Decision:
+    """Return a decision on another ticket as one on this ticket; its reasoning may quote the other customer, so it goes."""
+    return decision.model_copy(update={"ticket_id": ticket.id, "reasoning": ""})
+
+
 TRIAGE = Task(
     name="triage",
     prompt_version=PROMPT_VERSION,
@@ -122,4 +129,5 @@ TRIAGE = Task(
     item_id=lambda ticket: ticket.id,
     request=request,
     parse=parse,
+    carried=carried,
 )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from workshop_lib.llm import Reply, Request
 from workshop_lib.tasks.base import Answer, Item, Task, payload, validate
-from workshop_lib.tasks.triage import CATEGORIES, TRIAGE, RoutingDecision, Ticket
+from workshop_lib.tasks.triage import CATEGORIES, TRIAGE, RoutingDecision, Ticket, carried
 
 _ASK = "\n\nprobabilities: for every category how likely it is the right one, from 0 to 1, summing to 1."
 
@@ -31,6 +31,7 @@ def with_distribution() -> Task[Ticket, DistributedDecision]:
         item_id=TRIAGE.item_id,
         request=_request,
         parse=_parse,
+        carried=carried,
     )
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 _STEPS = tuple(float(sign * step) for step in range(0, 61, 3) for sign in ((1, -1) if step else (1,)))  # points up or down, nearest first
+_CROSSING = 24.0  # points further away are worth it if an interval is not crossed
+_FAR = 8.0  # points from which on a line leads from a name to its point
 
 
 def cost_quality_figure(summary: pd.DataFrame, source: str, title: str = "What accuracy costs") -> Picture:
@@ -114,23 +116,37 @@ def _room(axes: "Axes", arms: pd.DataFrame) -> None:
 
 
 def _labels(axes: "Axes", arms: pd.DataFrame) -> None:
-    """Write each arm's name beside its point: right or left of it, and as near as it goes without touching another name or a point."""
+    """Write each arm's name beside its point, right or left of it: never on another name or a point, and as near as it goes without crossing an interval."""
     axes.figure.draw_without_rendering()  # type: ignore[union-attr, unused-ignore]  # positions are known only after the layout
     scale = DPI / 72
     pixels = axes.transData.transform(arms[["cost_per_1000", "accuracy"]].to_numpy(float)).tolist()
     at = {str(name): (float(x), float(y)) for name, (x, y) in zip(arms["arm"], pixels, strict=True)}
-    points = [(x - 6 * scale, x + 6 * scale, y - 6 * scale, y + 6 * scale) for x, y in at.values()]
-    names: list[Box] = []
+    taken: list[Box] = [(x - 6 * scale, x + 6 * scale, y - 6 * scale, y + 6 * scale) for x, y in at.values()]
+    lines, colours = _intervals(axes, arms), {str(name): COLOURS[index % len(COLOURS)] for index, name in enumerate(arms["arm"])}
     for row in sorted(arms.to_dict("records"), key=lambda row: -float(row["accuracy"])):
         places = [(left, step, _box(at[row["arm"]], len(row["arm"]), left, step)) for step in _STEPS for left in (False, True)]
-        free = (place for place in places if place[2][0] >= axes.bbox.x0 and not any(_meet(place[2], other) for other in (*names, *points)))
-        left, step, taken = next(free, places[0])
-        names.append(taken)
-        behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}  # an interval's line must not cross a name
+        free = [place for place in places if place[2][0] >= axes.bbox.x0 and not any(_meet(place[2], other) for other in taken)] or places[:1]
+        left, step, box = min(free, key=lambda place: abs(place[1]) + _CROSSING * sum(_meet(place[2], line) for line in lines))
+        taken.append(box)
+        behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}  # where an interval must be crossed, the name stays readable
+        led = {"arrowstyle": "-", "color": colours[row["arm"]], "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4, "relpos": (float(left), 0.5)} if abs(step) > _FAR else None
         axes.annotate(
             row["arm"], (row["cost_per_1000"], row["accuracy"]), xytext=(-9 if left else 9, step - 3), textcoords="offset points",
-            ha="right" if left else "left", fontsize=8.5, color="#222222", bbox=behind,
+            ha="right" if left else "left", fontsize=8.5, color="#222222", bbox=behind, arrowprops=led,
         )  # fmt: skip
+
+
+def _intervals(axes: "Axes", arms: pd.DataFrame) -> list[Box]:
+    """Return the lines of all intervals as thin boxes, in pixels."""
+    boxes = []
+    for row in arms.to_dict("records"):
+        ends = [((row["cost_per_1000"], row["low"]), (row["cost_per_1000"], row["high"]))]
+        if "cost_low" in row:
+            ends.append(((row["cost_low"], row["accuracy"]), (row["cost_high"], row["accuracy"])))
+        for one, other in ends:
+            (left, bottom), (right, top) = axes.transData.transform([one, other]).tolist()
+            boxes.append((left - 2, right + 2, bottom - 2, top + 2))
+    return boxes
 
 
 def _box(point: tuple[float, float], letters: int, left: bool, step: float) -> Box:
