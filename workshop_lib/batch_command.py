@@ -4,6 +4,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -63,7 +64,7 @@ def batch(options: Options, command: Sequence[str] = ()) -> int:
     policy, wanted, place = policy_named(options.policy), _wanted(options), Place.named(options.bucket)
     _check(options, policy, load())
     folder = options.out.with_name(options.out.name + ".batch")
-    _confirm(options, load(), estimate(options.source, policy, wanted.form), StateFile(folder).load())
+    _confirm(options, load(), estimate(options.source, policy, wanted.form), begun=not options.restart and StateFile(folder).load() is not None)
     settings = open_backend()
     service = Service(settings, place, options.role)
     service.ready()
@@ -143,9 +144,9 @@ def _check(options: Options, policy: Policy, settings: Settings) -> None:
             raise DataError(f"{options.summary} cannot be written ({error.strerror}). Name another file with --summary.") from error
 
 
-def _confirm(options: Options, settings: Settings, expected: Estimate, known: State | None) -> None:
+def _confirm(options: Options, settings: Settings, expected: Estimate, *, begun: bool) -> None:
     """Ask before a live run, unless told not to; the jobs of a run that is gone on with were agreed to."""
-    if settings.backend != "live" or (known is not None and not options.restart):
+    if settings.backend != "live" or begun:
         return
     typer.echo(f"{expected.line()} A job below --min-records is asked on demand at the list price.", err=True)
     if options.yes:
@@ -158,7 +159,9 @@ def _confirm(options: Options, settings: Settings, expected: Estimate, known: St
 
 def _forget(folder: Path, file: StateFile) -> None:
     """Remove what an earlier run left, and name its jobs that may still be running: they are charged all the same."""
-    known = file.load() if folder.exists() else None
+    known = None
+    with suppress(DataError):  # what cannot be read is thrown away too
+        known = file.load()
     running = [part.arn for part in known.parts if part.arn and part.status not in ENDED] if known is not None else []
     if running:
         typer.echo(f"Jobs of the run before may still be running, and are charged; stop them with: aws bedrock stop-model-invocation-job --job-identifier {running[0]}", err=True)

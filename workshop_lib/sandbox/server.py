@@ -76,7 +76,7 @@ class Sandbox(Handling):
             authorization = asgi.header(scope, b"authorization")
             address.check_authorization(authorization, asgi.header(scope, b"x-amz-date"))
             named = asgi.header(scope, ENDPOINT_HEADER) if asgi.from_loopback(scope) else None
-            sent = batch.Sent(asgi.header(scope, SCOPE_HEADER), authorization, named)
+            sent = batch.Sent(asgi.header(scope, SCOPE_HEADER), address.region(authorization), named)
             return self.batch.handle(scope["method"], scope["raw_path"], scope["query_string"], _object(content), sent)
         except asgi.BodyTooLarge:
             return bedrock_errors.Refusal("RequestEntityTooLargeException", "The request body is too large.").reply()

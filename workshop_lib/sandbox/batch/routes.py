@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,6 +26,15 @@ _UNDER_WAY = 20
 _PAGE = 1000
 
 
+@dataclass(frozen=True)
+class Sent:
+    """Of whom a request is: the scope it counts for, its region, and the local S3 that it names."""
+
+    scope: str | None = None
+    region: str = "us-west-2"
+    storage: str | None = None
+
+
 def asked(raw_path: bytes) -> bool:
     """Say whether a path is one of batch jobs."""
     first = b"/" + raw_path.split(b"?", 1)[0].split(b"/", 2)[1] if raw_path.count(b"/") else b""
@@ -39,7 +49,7 @@ class Batch:
         self._here = here
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def handle(self, method: str, raw_path: bytes, query: bytes, fields: Mapping[str, Any] | None, sent: "Sent") -> Reply:
+    def handle(self, method: str, raw_path: bytes, query: bytes, fields: Mapping[str, Any] | None, sent: Sent) -> Reply:
         """Answer one request, or refuse it as the service would; must be called in the server's event loop, where jobs run."""
         match (method, *_parts(raw_path)):
             case ("POST", "model-invocation-job"):
@@ -54,7 +64,7 @@ class Batch:
                 raise Refusal("UnknownOperationException", f"The sandbox has no {method} /{'/'.join(parts)[:200]}.")
         return 200, {"x-amzn-requestid": str(uuid4())}, body
 
-    def _create(self, fields: Mapping[str, Any] | None, sent: "Sent") -> dict[str, Any]:
+    def _create(self, fields: Mapping[str, Any] | None, sent: Sent) -> dict[str, Any]:
         if fields is None:
             raise Refusal("SerializationException", "The request body is not a JSON object.")
         wrong = shapes.problem("CreateModelInvocationJob", fields)
@@ -107,15 +117,6 @@ class Batch:
             raise Refusal("ConflictException", f"The job {job.arn} has ended already, with the status {job.status}.")
         job.move("Stopping")
         return {}
-
-
-class Sent:
-    """Of whom a request is: the scope it counts for, its region, and the local S3 that it names."""
-
-    def __init__(self, scope: str | None, authorization: str | None, named: str | None) -> None:
-        self.scope = scope
-        self.region = address.region(authorization)
-        self.storage = named
 
 
 _FILTERS = ("statusEquals", "nameContains", "nextToken", "sortBy", "sortOrder")
