@@ -64,9 +64,10 @@ def batch(options: Options, command: Sequence[str] = ()) -> int:
     policy, wanted, place = policy_named(options.policy), _wanted(options), Place.named(options.bucket)
     _check(options, policy, load())
     folder = options.out.with_name(options.out.name + ".batch")
-    _confirm(options, load(), estimate(options.source, policy, wanted.form), begun=not options.restart and StateFile(folder).load() is not None)
+    expected = estimate(options.source, policy, wanted.form)
     settings = open_backend()
     service = Service(settings, place, options.role)
+    _confirm(options, settings, expected, begun=not options.restart and StateFile(folder).load() is not None)
     service.ready()
     who = {**identity(options.source, policy, settings), "form": wanted.form, "bucket": place.uri("")}
     done = _run(options, wanted, folder, who, service, settings, command)
@@ -118,10 +119,9 @@ def _why(run: Batch, done: Summary, options: Options, command: str) -> str:
 def _wanted(options: Options) -> Wanted:
     if options.form not in get_args(Form):
         raise typer.BadParameter(f"{options.form!r} is none; choose {' or '.join(get_args(Form))}", param_hint="--form")
-    try:
-        limits = Limits(options.max_records, int(options.max_mb * 1024 * 1024), options.min_records)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}", param_hint="--min-records") from None
+    if options.min_records > options.max_records // 2:
+        raise typer.BadParameter(f"{options.min_records} is more than half of --max-records {options.max_records}", param_hint="--min-records")
+    limits = Limits(options.max_records, int(options.max_mb * 1024 * 1024), options.min_records)
     first_s, most_s = _SANDBOX_POLL_S if load().backend == "sandbox" else _LIVE_POLL_S
     return Wanted(
         options.source, policy_named(options.policy), options.form, limits, options.hours, options.max_usd, options.wait, options.resubmit, first_s, most_s  # type: ignore[arg-type]  # checked above

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Place:
         """Return the folder of an address such as s3://bucket/folder; raise SettingsError for anything else."""
         found = _BUCKET.fullmatch(uri)
         if found is None:
-            raise SettingsError(f"--bucket {uri!r} is no folder of S3. Write s3://BUCKET or s3://BUCKET/FOLDER, with letters, digits and -!_*'(). only.")
+            raise SettingsError(f"--bucket {uri!r} is no folder of S3. Write s3://BUCKET or s3://BUCKET/FOLDER, with letters, digits and -_.!*'() only.")
         return Place(found[1], f"{found[2].strip('/')}/" if found[2] else "")
 
     def uri(self, rest: str) -> str:
@@ -143,7 +144,7 @@ class Service:
             keys = sorted(part["Key"] for page in pages for part in page.get("Contents", ()))
             for key in keys:
                 if key.endswith(".jsonl.out"):
-                    self._s3.download_fileobj(self._place.bucket, key, written)
+                    shutil.copyfileobj(self._s3.get_object(Bucket=self._place.bucket, Key=key)["Body"], written)
                 elif key.endswith("/manifest.json.out"):
                     counts = _counts(self._s3.get_object(Bucket=self._place.bucket, Key=key)["Body"].read())
             written.flush()
