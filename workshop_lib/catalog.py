@@ -42,6 +42,17 @@ class Price(_Entry):
         total = input_tokens * self.input + output_tokens * self.output
         return (total + cache_read * read_price + cache_write * write_price) / MILLION
 
+    @property
+    def has_batch(self) -> bool:
+        """Say whether the table has a price of batch inference."""
+        return self.batch_input is not None and self.batch_output is not None
+
+    def for_batch(self) -> "Price":
+        """Return the price of batch inference, cached tokens at the input price; where the table has none it is this price itself."""
+        if self.batch_input is None or self.batch_output is None:
+            return self
+        return self.model_copy(update={"input": self.batch_input, "output": self.batch_output, "cache_read": None, "cache_write": None})
+
 
 class Latency(_Entry):
     """A latency model in milliseconds: intercept plus a price per output token, with a spread (standard deviation)."""

@@ -197,6 +197,40 @@ def bulk(
 
 
 @app.command()
+def batch(
+    source: Annotated[Path, typer.Argument(help="Tickets as NDJSON, JSON array, CSV, TSV or Parquet.")],
+    out: Annotated[Path, typer.Option(help="NDJSON to write; OUT.journal and the folder OUT.batch beside it say what is done.")],
+    bucket: Annotated[str, typer.Option(help="s3://BUCKET/FOLDER for the jobs' files.")],
+    policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
+    form: Annotated[str, typer.Option(help="invoke: the model's own body with the forced tool; converse: JSON in the text, as Converse jobs take no tool.")] = "invoke",
+    role: Annotated[str | None, typer.Option(help="ARN of the role that Bedrock reads and writes the bucket with; needed live.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the jobs, or leave once they are under way.")] = True,
+    max_usd: Annotated[float | None, typer.Option(help="Begin no wave that may bring the output to more than this.", min=0)] = None,
+    min_records: Annotated[int, typer.Option(help="Fewest records of a job (Service Quotas); fewer are asked on demand.", min=1)] = 100,
+    max_records: Annotated[int, typer.Option(help="Most records of a job (Service Quotas).", min=2)] = 50_000,
+    max_mb: Annotated[float, typer.Option(help="Most MiB of a job's file (Service Quotas).", min=0.01)] = 1024,
+    hours: Annotated[int, typer.Option(help="Hours until a job that has not begun expires.", min=24, max=168)] = 24,
+    resubmit: Annotated[bool, typer.Option("--resubmit", help="Ask records again whose jobs ended without them.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what the output holds; jobs under way are not stopped.")] = False,
+    summary: Annotated[Path | None, typer.Option(help="Write the summary as JSON to this file.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending on a live run.")] = False,
+) -> None:
+    """Route a file of tickets by batch jobs: one for the first tier, another for what escalates; the same command goes on after a stop or a crash.
+
+    Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for a wrong option, 3 if it stopped and can be gone on with.
+    """
+    from workshop_lib.batch_command import Options
+    from workshop_lib.batch_command import batch as run_command
+
+    options = Options(
+        source, out, bucket, policy, form, role, wait, max_usd, min_records, max_records, max_mb, hours, resubmit, restart, summary, yes
+    )
+    status = run_command(options, sys.argv[2:])
+    if status:
+        raise typer.Exit(status)
+
+
+@app.command()
 def capacity(
     per_day: Annotated[float, typer.Option(help="Tickets a day.", min=1)],
     escalation: Annotated[list[float] | None, typer.Option(help="Share of a tier's tickets that go on to the next; one for each further tier.")] = None,

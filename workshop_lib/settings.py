@@ -17,6 +17,7 @@ from workshop_lib.paths import ROOT
 REGION_VARIABLES = ("WORKSHOP_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
 BEDROCK_ENDPOINT = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 OPENAI_BASE = "OPENAI_BASE_URL"
+S3_ENDPOINT = "AWS_ENDPOINT_URL_S3"
 ROOM, LEARNER = "WORKSHOP_ROOM", "WORKSHOP_LEARNER"
 ANY_AWS_ENDPOINT = "AWS_ENDPOINT_URL"
 NIM_HOSTED = "https://integrate.api.nvidia.com/v1"
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     )
     bedrock_endpoint: str | None = Field(default=None, validation_alias=BEDROCK_ENDPOINT)
     openai_base_url: str | None = Field(default=None, validation_alias=OPENAI_BASE)
+    s3_endpoint: str | None = Field(default=None, validation_alias=S3_ENDPOINT)
     nvidia_api_key: SecretStr | None = Field(default=None, validation_alias="NVIDIA_API_KEY")
     guardrail_id: str | None = Field(default=None, validation_alias="BEDROCK_GUARDRAIL_ID")
     guardrail_version: str | None = Field(default=None, validation_alias="BEDROCK_GUARDRAIL_VERSION")
@@ -59,7 +61,7 @@ class Settings(BaseSettings):
     room: str | None = Field(default=None, description="sandbox only: the instructor's sandbox, as http://HOST:PORT/KEY")
     learner: str | None = Field(default=None, description="sandbox only: the name on the room's board")
 
-    @field_validator("bedrock_endpoint", "openai_base_url")
+    @field_validator("bedrock_endpoint", "openai_base_url", "s3_endpoint")
     @classmethod
     def _web_address(cls, url: str | None) -> str | None:
         if url is not None and not _host(url):

@@ -152,18 +152,19 @@ class Journal:
                     file.close()
 
 
-def open_journal(out: Path, identity: Mapping[str, str], *, restart: bool = False) -> Journal:
+def open_journal(out: Path, identity: Mapping[str, str], *, restart: bool = False, paid_elsewhere: bool = False) -> Journal:
     """Open an output to write or to go on with; `identity` says what is run, such as {"policy": digest, "input": digest}.
 
     Raises InUse, a SettingsError, if another run has it open; SettingsError if what was run differs (naming what), or if it is a file of something else;
-    DataError if it cannot be written. `restart` throws away what is there.
+    DataError if it cannot be written. `restart` throws away what is there; `paid_elsewhere` says that what was in work when a run was killed is known
+    from elsewhere, so that its cost is not unknown.
     """
     sidecar = out.with_name(out.name + ".journal")
     try:
         records = _open(sidecar)
         _lock(records, out)
         try:
-            return _resumed(out, sidecar, records, identity, restart=restart)
+            return _resumed(out, sidecar, records, identity, restart=restart, paid_elsewhere=paid_elsewhere)
         except BaseException:
             records.close()
             raise
@@ -171,7 +172,7 @@ def open_journal(out: Path, identity: Mapping[str, str], *, restart: bool = Fals
         raise _unwritable(out, error) from error
 
 
-def _resumed(out: Path, sidecar: Path, records: IO[bytes], identity: Mapping[str, str], *, restart: bool) -> Journal:
+def _resumed(out: Path, sidecar: Path, records: IO[bytes], identity: Mapping[str, str], *, restart: bool, paid_elsewhere: bool) -> Journal:
     known = None if restart else _header(records, sidecar)
     if known is None and not restart and out.exists() and out.stat().st_size:
         raise SettingsError(f"{out} exists and was not written by a run that can be gone on with. Name another --out, or say --restart to write over it.")
@@ -191,7 +192,7 @@ def _resumed(out: Path, sidecar: Path, records: IO[bytes], identity: Mapping[str
     rows.truncate(state.end)
     rows.seek(state.end)
     journal = Journal(out, rows, records, state)
-    if not state.closed:  # tickets were in work when that run was killed, and what they cost is not known
+    if not state.closed and not paid_elsewhere:  # tickets were in work when that run was killed, and what they cost is not known
         journal.spent(0.0, cost_complete=False)
     return journal
 

@@ -11,6 +11,7 @@ from workshop_lib.evaluation.metrics import ece, wilson
 from workshop_lib.paths import ROOT
 from workshop_lib.sandbox import engine
 from workshop_lib.sandbox.ask import Ask, ToolSpec, Turn
+from workshop_lib.sandbox.batch import support as batch_support
 from workshop_lib.sandbox.bedrock import support as bedrock_support
 from workshop_lib.sandbox.chat import support as chat_support
 from workshop_lib.sandbox.reading import as_object
@@ -21,6 +22,7 @@ BEGIN = "<!-- measured by: workshop sandbox card -->"
 END = "<!-- end of what was measured -->"
 TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "workshop_lib/sandbox/bedrock/support.py": bedrock_support.markdown,
+    "workshop_lib/sandbox/batch/support.py": batch_support.markdown,
     "workshop_lib/sandbox/chat/support.py": chat_support.markdown,
 }
 """The modules whose tables stand in the page, each between comments that name it."""

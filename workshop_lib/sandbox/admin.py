@@ -30,6 +30,7 @@ class Governed(Protocol):
     faults: Faults
     quotas: Quotas
     ledger: Ledger
+    batch_ledger: Ledger
     meters: Meters
     leases: Leases
 
@@ -78,15 +79,21 @@ class Admin:
 
     async def ledger(self, scope: Scope, _receive: Receive) -> Reply:
         """Answer GET /sandbox/ledger."""
-        return 200, {}, self._sandbox.ledger.summary(_scope_named(scope))
+        return 200, {}, self._ledgers(_scope_named(scope))
 
     async def reset_ledger(self, scope: Scope, _receive: Receive) -> Reply:
         """Answer POST /sandbox/ledger/reset."""
         if asgi.from_elsewhere(scope):
             return _FOREIGN
         named = _scope_named(scope)
-        self._sandbox.ledger.reset(named)
-        return 200, {}, self._sandbox.ledger.summary(named)
+        for ledger in (self._sandbox.ledger, self._sandbox.batch_ledger):
+            ledger.reset(named)
+        return 200, {}, self._ledgers(named)
+
+    def _ledgers(self, named: str | None) -> dict[str, object]:
+        """Return the sums of requests, and beside them those of batch records, at the batch price where there is one."""
+        batch = self._sandbox.batch_ledger.summary(named)
+        return {**self._sandbox.ledger.summary(named), "batch": {"total": batch["total"], "models": batch["models"]}}
 
     async def meter(self, scope: Scope, _receive: Receive) -> Reply:
         """Answer GET /sandbox/meter?name=."""

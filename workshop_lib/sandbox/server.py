@@ -13,6 +13,8 @@ from workshop_lib.catalog import Model
 from workshop_lib.sandbox import asgi
 from workshop_lib.sandbox.admin import Admin
 from workshop_lib.sandbox.asgi import Endpoint
+from workshop_lib.sandbox.batch import routes as batch
+from workshop_lib.sandbox.batch.storage import ENDPOINT_HEADER
 from workshop_lib.sandbox.bedrock import address, operations
 from workshop_lib.sandbox.bedrock import errors as bedrock_errors
 from workshop_lib.sandbox.bedrock.prompt_cache import PromptCaches
@@ -20,8 +22,9 @@ from workshop_lib.sandbox.chat import errors as chat_errors
 from workshop_lib.sandbox.chat import models as chat_models
 from workshop_lib.sandbox.chat import request as chat_request
 from workshop_lib.sandbox.disconnect import unless_gone
-from workshop_lib.sandbox.handling import Handling, Sender, sender
+from workshop_lib.sandbox.handling import SCOPE_HEADER, Handling, Sender, sender
 from workshop_lib.sandbox.leases import Leases
+from workshop_lib.sandbox.ledger import Ledger
 from workshop_lib.sandbox.wire import Exchange, Refusal, Reply, Streamed
 
 _FAILED = "The sandbox failed at this request; its standard error says why."
@@ -37,6 +40,8 @@ class Sandbox(Handling):
         self.key = key
         self.prompt_caches = PromptCaches()
         self.leases = Leases() if leases is None else leases  # one whose users have all ended is empty, and so false
+        self.batch_ledger = Ledger()
+        self.batch = batch.Batch(self)
 
     async def model(self, scope: Scope, receive: Receive) -> Reply | Streamed:
         """Answer POST /model/{modelId}/{operation} and POST /guardrail/{id}/version/{version}/apply."""
@@ -61,6 +66,20 @@ class Sandbox(Handling):
             return bedrock_errors.Refusal("RequestEntityTooLargeException", too_large).reply()
         except RecursionError:
             return bedrock_errors.Refusal("SerializationException", "The request body is nested too deeply.").reply()
+        except Refusal as refused:
+            return refused.reply()
+
+    async def jobs(self, scope: Scope, receive: Receive) -> Reply:
+        """Answer the operations of batch jobs; which S3 is theirs may be said by who is on this machine."""
+        try:
+            content = await asgi.body(scope, receive)
+            authorization = asgi.header(scope, b"authorization")
+            address.check_authorization(authorization, asgi.header(scope, b"x-amz-date"))
+            named = asgi.header(scope, ENDPOINT_HEADER) if asgi.from_loopback(scope) else None
+            sent = batch.Sent(asgi.header(scope, SCOPE_HEADER), address.region(authorization), named)
+            return self.batch.handle(scope["method"], scope["raw_path"], scope["query_string"], _object(content), sent)
+        except asgi.BodyTooLarge:
+            return bedrock_errors.Refusal("RequestEntityTooLargeException", "The request body is too large.").reply()
         except Refusal as refused:
             return refused.reply()
 
@@ -135,12 +154,15 @@ def routes(sandbox: Sandbox) -> ASGIApp:
     ]
     others = Starlette(routes=table)
     model = Endpoint(sandbox.model, lambda: bedrock_errors.Refusal("InternalServerException", _FAILED).reply())
+    jobs = Endpoint(sandbox.jobs, lambda: bedrock_errors.Refusal("InternalServerException", _FAILED).reply())
 
     async def entry(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await others(scope, receive, send)
         elif scope["raw_path"].startswith((b"/model/", b"/guardrail/")):  # before any router decodes the percent-encoded model id
             await model(scope, receive, send)
+        elif batch.asked(scope["raw_path"]):
+            await jobs(scope, receive, send)
         else:
             await others(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""Checks request bodies against botocore's own model of Bedrock Runtime: members, types, enumerations, lengths, ranges, patterns.
+"""Checks request bodies against botocore's own models of Bedrock Runtime and of Bedrock's batch jobs: members, types, enumerations, lengths, ranges, patterns.
 
 Every shape becomes a function that returns the first problem of a value, or None. Functions are made when they are first wanted and kept:
 reading botocore's shapes again for every request would cost a quarter of a small model's answer.
@@ -20,8 +20,9 @@ Check = Callable[[Any, str], str | None]
 
 @cache
 def operation(name: str) -> OperationModel:
-    """Return botocore's model of one operation of Bedrock Runtime."""
-    return ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2")).operation_model(name)
+    """Return botocore's model of one operation of Bedrock Runtime, or of Bedrock's batch jobs."""
+    service = "bedrock" if "ModelInvocationJob" in name else "bedrock-runtime"
+    return ServiceModel(Loader().load_service_model(service, "service-2")).operation_model(name)
 
 
 def problem(operation_name: str, body: Mapping[str, Any]) -> str | None:

@@ -60,6 +60,17 @@ def _check_scope(credential: str, date: str | None) -> None:
         raise Refusal("InvalidSignatureException", f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: '{scope[1]}' != '{day[1]}'.")
 
 
+def region(authorization: str | None) -> str:
+    """Return the region that a signature is for; the workshop's own for a bearer key."""
+    scope = _SCOPE.search(authorization or "")
+    return scope[2] if scope is not None else "us-west-2"
+
+
+def unquoted(raw_path: bytes) -> list[str]:
+    """Return the parts of a path, unquoted after it is split."""
+    return [unquote(part) for part in raw_path.split(b"?", 1)[0].decode("ascii", "replace").split("/")[1:]]
+
+
 def split_path(raw_path: bytes) -> tuple[str, str]:
     """Return model id and operation of a path `/model/{modelId}/{operation}`, where the id is one percent-encoded segment."""
     parts = path_parts(raw_path)

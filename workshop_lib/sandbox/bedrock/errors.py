@@ -20,6 +20,7 @@ _STATUS = {
     "IncompleteSignatureException": 403,
     "InvalidSignatureException": 403,
     "ServiceQuotaExceededException": 400,
+    "ConflictException": 400,
     "ModelTimeoutException": 408,
     "ModelErrorException": 424,
     "ModelStreamErrorException": 424,

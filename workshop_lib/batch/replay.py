@@ -1,0 +1,78 @@
+"""The replies of waves that are read, found by entry, and walking with them: what a walk asks next is what the next wave asks."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+from workshop_lib import catalog
+from workshop_lib.batch.records import Form, reply
+from workshop_lib.batch.state import Part
+from workshop_lib.llm import CallError, Reply, Request
+
+Answered = Reply | CallError
+_PARTS_HELD = 4
+
+
+class Unanswered(Exception):
+    """A walk came to a call that no wave has made yet."""
+
+    def __init__(self, model: str, request: Request) -> None:
+        super().__init__(model)
+        self.model = model
+        self.request = request
+
+
+class Replay:
+    """An `Ask` that gives known replies in turn and then raises Unanswered: a walk asks the same each time it is begun anew."""
+
+    def __init__(self, known: Sequence[Answered]) -> None:
+        self._known = known
+        self._next = 0
+
+    def __call__(self, model: str, request: Request) -> Reply:
+        """Give the next reply, or raise its error."""
+        if self._next == len(self._known):
+            raise Unanswered(model, request)
+        self._next += 1
+        found = self._known[self._next - 1]
+        if isinstance(found, CallError):
+            raise found
+        return found
+
+
+class Answers:
+    """The outputs that lie in a folder, read part by part as entries come in order; a few parts are held at a time."""
+
+    def __init__(self, folder: Path, form: Form, source: str) -> None:
+        self._folder = folder
+        self._form = form
+        self._source = source
+        self._held: OrderedDict[str, dict[int, Answered]] = OrderedDict()
+
+    def of(self, number: int, waves: Sequence[Sequence[Part]]) -> list[Answered]:
+        """Return the replies about an entry, wave by wave, up to the first wave that has none."""
+        found = []
+        for parts in waves:
+            one = self._in(number, parts)
+            if one is None:
+                break
+            found.append(one)
+        return found
+
+    def _in(self, number: int, parts: Sequence[Part]) -> Answered | None:
+        for part in parts:
+            if part.read and part.first <= number <= part.last:
+                found = self._part(part).get(number)
+                if found is not None:
+                    return found
+        return None
+
+    def _part(self, part: Part) -> dict[int, Answered]:
+        held = self._held.get(part.name)
+        if held is None:
+            model = catalog.model(part.model)
+            with (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
+                held = self._held[part.name] = dict(reply(line, model, self._form, self._source) for line in lines)
+            while len(self._held) > _PARTS_HELD:
+                self._held.popitem(last=False)
+        return held

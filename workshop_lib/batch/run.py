@@ -1,0 +1,260 @@
+"""One batch run: waves of jobs until every walk has ended.
+
+Every pass walks all unfinished tickets with the replies of the waves so far. A walk that ends is written to the output; one that comes to a
+call that no wave has made puts that call into the next wave. So gates, rules for trouble and traces are those of a live walk. What was asked
+of which job is on disk before it is asked, and a job's output is on this machine before it is used.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from workshop_lib import catalog
+from workshop_lib.batch import records
+from workshop_lib.batch.estimate import bound
+from workshop_lib.batch.parts import Limits, Splitter
+from workshop_lib.batch.records import Form
+from workshop_lib.batch.replay import Answered, Answers, Replay, Unanswered
+from workshop_lib.batch.service import ENDED, Service
+from workshop_lib.batch.state import Part, State, StateFile
+from workshop_lib.batch.telling import Told, told
+from workshop_lib.bulk.bitmap import Ids, key_of
+from workshop_lib.bulk.journal import Journal
+from workshop_lib.bulk.runner import run as run_many
+from workshop_lib.bulk.sources import Entry, Rejected, read, refused
+from workshop_lib.bulk.work import broken, rejected
+from workshop_lib.cascade import Policy, walk
+from workshop_lib.errors import DataError, WorkshopError
+from workshop_lib.llm import Ask, Reply, Request
+from workshop_lib.tasks import Ticket
+
+End = Literal["finished", "submitted", "lacking", "max_usd"]
+"""Why a run ended: all is done; jobs are under way; jobs ended without some of their records; the next wave may cost more than is allowed."""
+_AT_ONCE = 8
+_SLOWER = 1.5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be run; `resubmit` asks records again whose jobs ended without them, `first_poll_s` grows by half up to `poll_s`."""
+
+    source: Path
+    policy: Policy
+    form: Form = "invoke"
+    limits: Limits = field(default_factory=Limits)
+    hours: int = 24
+    max_usd: float | None = None
+    wait: bool = True
+    resubmit: bool = False
+    first_poll_s: float = 5.0
+    poll_s: float = 60.0
+
+
+@dataclass
+class _Next:
+    """What a pass found to ask: parts for jobs, entries that are too few for one, and USD: spent on unfinished tickets, and what is to come at most."""
+
+    parts: list[Part] = field(default_factory=list)
+    few: list[int] = field(default_factory=list)
+    spent: float = 0.0
+    most: float = 0.0
+
+
+class Batch:
+    """A run over one output; `folder` holds its files, `source` labels replies. `run` may be called again in a later process."""
+
+    def __init__(
+        self, wanted: Wanted, journal: Journal, folder: Path, state: State, service: Service, live: Ask, source: str,
+        *, say: Callable[[str], None] = lambda _line: None, sleep: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
+        self.state = state
+        self._wanted = wanted
+        self._journal = journal
+        self._folder = folder
+        self._file = StateFile(folder)
+        self._service = service
+        self._live = live
+        self._task = records.task(wanted.form)
+        self._source = source
+        self._say = say
+        self._sleep = sleep
+        self._doubtful = {part.name for part in state.parts if part.arn is None}  # of an earlier run, which may have made their jobs
+        self._left: _Next | None = None
+
+    @property
+    def refused_usd(self) -> float:
+        """Return what the wave that was not begun might have brought the whole output to, in USD."""
+        return self._journal.totals.usd + self._left.spent + self._left.most if self._left is not None else 0.0
+
+    @property
+    def lacking(self) -> list[Part]:
+        """Return the parts whose jobs ended without some of their records, which nobody has asked again."""
+        return [part for part in self.state.parts if part.lacking and not part.replaced]
+
+    def run(self) -> End:
+        """Go on until all is done or there is a reason to stop; raise WorkshopError, one line, for what goes wrong on the way."""
+        while True:
+            self._file.save(self.state)
+            if not self._settled():
+                return "submitted"
+            if self.lacking:
+                if not self._wanted.resubmit:
+                    return "lacking"
+                self._ask_again()
+                continue
+            self._answer_on_demand()
+            found = self._pass()
+            if not found.parts and not found.few:
+                return "finished"
+            limit = self._wanted.max_usd
+            if limit is not None and self._journal.totals.usd + found.spent + found.most > limit:
+                self._left = found
+                return "max_usd"
+            if found.few:
+                self._say(f"{len(found.few)} records are fewer than a job may have ({self._wanted.limits.fewest}): they are asked on demand, at the list price.")
+            self.state.on_demand += found.few
+            self.state.parts += found.parts
+            self.state.waves += bool(found.parts)
+
+    def _pass(self) -> _Next:
+        """Write what is finished, and return what is to be asked next."""
+        found, splitter = _Next(), Splitter(self._folder, self.state.waves, self._wanted.limits)
+        answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
+        for entry, ticket in self._unfinished():
+            known = answers.of(entry.number, waves)
+            if len(known) < len(waves):
+                raise DataError(f"{entry.where} has no output in wave {len(known) + 1}. Were files of {self._folder} taken away? Begin anew with --restart.")
+            try:
+                self._keep(entry, ticket, told(ticket, walk(self._task, ticket, self._wanted.policy, Replay(known))))
+            except Unanswered as asked:
+                model = catalog.model(asked.model)
+                splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
+                found.spent += sum(one.cost.usd for one in known if isinstance(one, Reply))
+                found.most += bound(model, asked.request)
+        found.parts, found.few = splitter.close()
+        return found
+
+    def _unfinished(self) -> Iterator[tuple[Entry, Ticket]]:
+        """Yield the tickets that are not done yet; write what is none."""
+        seen = Ids()
+        for entry in read(self._wanted.source):
+            reason = refused(entry, seen)
+            if entry.number in self._journal.finished:
+                continue
+            if isinstance(entry.ticket, Ticket) and reason is None:
+                yield entry, entry.ticket
+                continue
+            wrong = entry.ticket if isinstance(entry.ticket, Rejected) else Rejected(entry.ticket.id, str(reason))
+            self._journal.add(entry.number, rejected(entry, wrong).rows, 0.0, failed=True)
+
+    def _keep(self, entry: Entry, ticket: Ticket, done: Told) -> None:
+        key = key_of(ticket.id)
+        self._journal.add(entry.number, done.rows, done.usd, key=key, failed=done.failed, escalated=done.escalated, cost_complete=done.cost_complete)
+
+    def _answers(self) -> Answers:
+        return Answers(self._folder, self._wanted.form, self._source)
+
+    def _settled(self) -> bool:
+        """Bring every job to its end and its output here; False if that takes time and nobody is to wait."""
+        pause = self._wanted.first_poll_s
+        while True:
+            for part in self.state.parts:
+                if part.arn is None:
+                    self._submit(part)
+                if part.arn is not None and not part.read:
+                    self._look(part, part.arn)
+            if all(part.read for part in self.state.parts):
+                return True
+            if not self._wanted.wait:
+                return False
+            self._sleep(pause)
+            pause = min(pause * _SLOWER, self._wanted.poll_s)
+
+    def _submit(self, part: Part) -> None:
+        """Make a part's job, unless an earlier run did; the service may not take it yet."""
+        name, key = self.state.job(part), f"{self.state.run}/in/{part.name}.jsonl"
+        if part.name in self._doubtful:
+            part.arn = self._service.find(name)
+        if part.arn is None:
+            self._service.upload(self._folder / f"{part.name}.jsonl", key)
+            part.arn = self._service.create(
+                catalog.model(part.model), key, self._out, name=name, token=self.state.token(part), hours=self._wanted.hours,
+                invocation=records.INVOCATION[self._wanted.form],
+            )  # fmt: skip
+        if part.arn is not None:
+            self._file.save(self.state)
+            self._say(f"{part.name}: {part.records} records to {part.model}, job {part.arn}")
+
+    def _look(self, part: Part, arn: str) -> None:
+        """See how a part's job stands, and fetch its output once it has ended."""
+        standing = self._service.standing(arn)
+        if standing.status != part.status:
+            part.status, part.message = standing.status, standing.message
+            self._say(f"{part.name}: {part.status}{f' ({part.message})' if part.message else ''}")
+        if part.status not in ENDED:
+            return
+        file = self._folder / f"{part.name}.jsonl.out"
+        part.counts = self._service.fetch(arn, self._out, file)
+        with file.open("rb") as lines:
+            found = len({records.number_of(line) for line in lines})
+        processed = part.counts.get("processedRecordCount", found)
+        if found < processed:
+            raise WorkshopError(f"The job {arn} counts {processed} records in its manifest, but {found} are in its outputs. Run the same command again later.")
+        part.lacking = part.records - found
+        self._file.save(self.state)
+
+    @property
+    def _out(self) -> str:
+        return f"{self.state.run}/out/"
+
+    def _ask_again(self) -> None:
+        """Put the records that jobs ended without into new parts of the same wave; those that are too few are asked on demand."""
+        for part in self.lacking:
+            again = sum(one.replaced for one in self.state.parts) + 1
+            splitter = Splitter(self._folder, part.wave, self._wanted.limits, f"r{again}")
+            with (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
+                there = {records.number_of(line) for line in lines}
+            with (self._folder / f"{part.name}.jsonl").open("rb") as lines:
+                for line in lines:
+                    if (number := records.number_of(line)) not in there:
+                        splitter.add(number, part.model, line)
+            parts, few = splitter.close()
+            part.replaced = True
+            self.state.parts += parts
+            self.state.on_demand += few
+
+    def _answer_on_demand(self) -> None:
+        """Ask what was too little for a job by ordinary calls, at the list price; every ticket is kept as it ends."""
+        numbers = set(self.state.on_demand)
+        if all(number in self._journal.finished for number in numbers):
+            return
+        answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
+
+        def work(item: tuple[Entry, Ticket]) -> Told:
+            return told(item[1], walk(self._task, item[1], self._wanted.policy, _Onward(known[item[0].number], self._live)))
+
+        chosen = [(entry, ticket) for entry, ticket in self._unfinished() if entry.number in numbers]
+        known = {entry.number: answers.of(entry.number, waves) for entry, _ in chosen}
+        for done in run_many(chosen, work, concurrency=_AT_ONCE):
+            entry, ticket = done.item
+            if done.result is not None:
+                self._keep(entry, ticket, done.result)
+            else:
+                self._journal.add(entry.number, broken(ticket.id, done.error).rows, 0.0, key=key_of(ticket.id), failed=True, cost_complete=False)
+
+
+class _Onward(Replay):
+    """Known replies first, then calls."""
+
+    def __init__(self, known: Sequence[Answered], live: Ask) -> None:
+        super().__init__(known)
+        self._ask = live
+
+    def __call__(self, model: str, request: Request) -> Reply:
+        """Give the next known reply, or call."""
+        try:
+            return super().__call__(model, request)
+        except Unanswered:
+            return self._ask(model, request)

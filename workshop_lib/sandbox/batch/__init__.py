@@ -1,0 +1,1 @@
+"""Batch jobs: the operations of Bedrock's control plane for them, over a local S3."""
