@@ -1,6 +1,7 @@
 """`workshop bulk`, as a person types it: every option does what it says, and what is wrong is one line."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,6 +129,9 @@ def test_a_live_run_asks_before_it_spends(source: Path, tmp_path: Path, monkeypa
         ({"tpm": ["nano=-1"]}, "nano=-1"),
         ({"tier_concurrency": ["nano=x"]}, "nano=x"),
         ({"processes": 32}, "32 processes"),
+        ({"workers": 2}, "of --engine ray"),
+        ({"part_mb": 2.0}, "of --engine ray"),
+        ({"engine": "ray", "processes": 2}, "of the embedded engine"),
     ],
 )
 def test_a_wrong_option_is_blamed_on_the_option(source: Path, tmp_path: Path, options: dict[str, Any], words: str) -> None:
@@ -152,7 +156,7 @@ def test_a_wrong_option_exits_with_two(source: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["out.ndjson", "in.ndjson"])
+@pytest.mark.parametrize("name", ["out.ndjson", "out.ndjson.journal", "in.ndjson"])
 def test_a_summary_never_replaces_tickets_or_output(source: Path, tmp_path: Path, name: str) -> None:
     """Without it a slip would write a summary over what was paid for."""
     with pytest.raises(SettingsError, match="--summary"):
@@ -163,6 +167,25 @@ def test_a_summary_that_cannot_be_written_is_told_before_the_run(source: Path, t
     """Without it a run would be paid for and then end in an error."""
     with pytest.raises(DataError, match="Name another file with --summary"):
         bulk(Options(source, tmp_path / "out.ndjson", summary=tmp_path / "none" / "s.json"))
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_summary_that_no_longer_fits_is_told_by_name_and_totals_stand(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without it a run that was paid for would end in a line that names no file and no total."""
+    with pytest.raises(DataError, match="/dev/full cannot be written"):
+        bulk(Options(source, tmp_path / "out.ndjson", summary=Path("/dev/full")))
+    assert capsys.readouterr().out.startswith("10 tickets, ")
+
+
+def test_what_can_be_read_once_or_not_gone_on_with_is_refused(source: Path, tmp_path: Path) -> None:
+    """Without it a pipe would be waited for without end, and a device read without end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for once in (pipe, Path("/dev/zero"), Path("-")):
+        with pytest.raises(SettingsError, match="Save them to a file first"):
+            bulk(Options(once, tmp_path / "out.ndjson"))
+    with pytest.raises(SettingsError, match="Name a file"):
+        bulk(Options(source, Path("-")))
 
 
 def test_the_documentation_names_every_option() -> None:

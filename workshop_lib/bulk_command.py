@@ -71,10 +71,9 @@ def bulk(options: Options, command: Sequence[str] = ()) -> int:
     """
     policy, pace = policy_named(options.policy), _pace(options)
     _check_files(options)
+    _check_engine(options)
     if options.engine == "ray":
         return _scaled(options, policy, pace, command)
-    if options.engine != "embedded":
-        raise typer.BadParameter(f"{options.engine!r} is none; choose embedded or ray", param_hint="--engine")
     expected = estimate(options.source, policy)
     if options.strict:
         check(options.source)
@@ -84,10 +83,20 @@ def bulk(options: Options, command: Sequence[str] = ()) -> int:
     with _workers(settings, policy, pace, options.processes) as workers:
         journal = open_journal(options.out, who, restart=options.restart)
         done = _run(options, journal, workers, policy, settings, expected, command)
-    if options.summary is not None:
-        options.summary.write_text(done.json(), encoding="utf-8")
+    _write_summary(options, done)
     typer.echo(done.line())
     return done.exit_status
+
+
+def _check_engine(options: Options) -> None:
+    """Refuse an engine that there is not, and options of the other one, which would be taken for heard."""
+    if options.engine not in ("embedded", "ray"):
+        raise typer.BadParameter(f"{options.engine!r} is none; choose embedded or ray", param_hint="--engine")
+    if options.engine == "ray" and options.processes > 1:
+        raise typer.BadParameter("is of the embedded engine; with --engine ray say --workers", param_hint="--processes")
+    for option, given in (("--workers", options.workers), ("--part-mb", options.part_mb)):
+        if options.engine == "embedded" and given is not None:
+            raise typer.BadParameter("is of --engine ray; without it say --processes", param_hint=option)
 
 
 def _scaled(options: Options, policy: Policy, pace: Pace, command: Sequence[str]) -> int:
@@ -117,8 +126,7 @@ def _scaled(options: Options, policy: Policy, pace: Pace, command: Sequence[str]
         finally:
             told.close()
     done = run.summary()
-    if options.summary is not None:
-        options.summary.write_text(done.json(), encoding="utf-8")
+    _write_summary(options, done)
     if done.end != "finished":
         typer.echo(_why(done.end, done, run.trouble, options, _command(command)), err=True)
     typer.echo(done.line())
@@ -240,16 +248,36 @@ def _command(command: Sequence[str]) -> str:
 
 
 def _check_files(options: Options) -> None:
+    source, exists = options.source, options.source.exists()
+    if (str(source) == "-" and not exists) or (exists and not (source.is_file() or source.is_dir())):
+        raise SettingsError(f"{source} can be read once only, and a run reads its tickets again when it goes on. Save them to a file first.")
+    if str(options.out) == "-":
+        raise SettingsError("--out - would be lost to a run that goes on. Name a file; its rows can be followed with tail -f.")
     if options.out.exists() and options.source.exists() and options.out.samefile(options.source):
         raise SettingsError(f"{options.out} holds the tickets themselves. Name another file with --out.")
     if options.summary is None:
         return
-    if options.summary.resolve() in (options.out.resolve(), options.source.resolve()):
-        raise SettingsError(f"{options.summary} is also the tickets or the output. Name another file with --summary.")
+    out = os.path.realpath(options.out)
+    if os.path.realpath(options.summary) in (out, f"{out}.journal", os.path.realpath(options.source)):
+        raise SettingsError(f"{options.summary} is also the tickets, the output or its journal. Name another file with --summary.")
     try:
         options.summary.open("a").close()  # now, as the run may cost money
     except OSError as error:
-        raise DataError(f"{options.summary} cannot be written ({error.strerror}). Name another file with --summary.") from error
+        raise _no_summary(options.summary, error) from error
+
+
+def _write_summary(options: Options, done: Summary) -> None:
+    if options.summary is None:
+        return
+    try:
+        options.summary.write_text(done.json(), encoding="utf-8")
+    except OSError as error:  # what the run wrote stands, and the line with its totals is told all the same
+        typer.echo(done.line())
+        raise _no_summary(options.summary, error) from error
+
+
+def _no_summary(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path} cannot be written ({error.strerror}). Name another file with --summary.")
 
 
 def _confirm(options: Options, settings: Settings, expected: Estimate) -> None:

@@ -197,3 +197,28 @@ def test_ids_of_one_bucket_are_a_set_too() -> None:
     assert [ours.add(key) for key in keys] == [True] * len(keys)
     assert [ours.add(key) for key in keys[::-1]] == [False] * len(keys)
     assert ours.add(bytes(2) + (300).to_bytes(6, "big"))
+
+
+def test_a_link_to_an_output_has_the_journal_of_the_output(tmp_path: Path) -> None:
+    """Without it two runs could write one file under two names, each over the rows of the other."""
+    out, link = tmp_path / "out.ndjson", tmp_path / "link.ndjson"
+    link.symlink_to(out)
+    first = _written(link, range(3))
+    with pytest.raises(SettingsError, match="Another run is writing"):
+        open_journal(out, IDENTITY)
+    first.close()
+    again = open_journal(out, IDENTITY)
+    assert len(again.finished) == 3
+    again.close()
+
+
+def test_an_output_that_is_no_file_is_refused_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    """Without it the device or the folder would get a journal beside it and the user a traceback or the reason None."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe", "."):
+        with pytest.raises(DataError, match="Name a file with --out"):
+            open_journal(tmp_path / name, IDENTITY)
+    with pytest.raises(DataError, match="Name a file with --out"):
+        open_journal(Path(), IDENTITY)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]

@@ -1,6 +1,7 @@
 """Reading tickets: every format streams, and a broken entry is told with its place and reason while the rest goes on."""
 
 import csv
+import gzip
 import io
 import json
 import tracemalloc
@@ -63,6 +64,7 @@ def test_every_format_gives_the_same_tickets(tmp_path: Path, name: str) -> None:
         (b'{"id": "T 9", "subject": "x", "body": "b"}', "field id: String should match pattern"),
         (b'{"id": 9, "subject": "x", "body": "b"}', "field id: Input should be a valid string"),
         (b"[" * 100_000, "nested too deeply"),
+        (b'{"id": "T-9", "subject": "x", "body": "b", "n": ' + b"9" * 5000 + b"}", "a number has too many digits"),
         (b'{"id": "T-9", "subject": "x", "body": "' + b"a" * 10_000_000 + b'"}', "larger than 4 MB"),
     ],
 )
@@ -90,6 +92,11 @@ def test_unknown_fields_are_left_out(tmp_path: Path) -> None:
         ("t.ndjson", b"", "is empty"),
         ("t.ndjson", b" \n \n", "is empty"),
         ("t.csv", "id,subject,body\n".encode("utf-16"), "UTF-16"),
+        ("t.csv", "id,subject,body\n".encode("utf-32"), "UTF-32"),
+        ("t.csv", b"id,subject,body," + b"x" * 5_000_000, "line 1: the header is larger than 4 MB"),
+        ("t.csv", b'id,subject,"body', "line 1: not CSV"),
+        ("t.ndjson.gz", gzip.compress(b"{}\n" * 9), "is compressed .gzip."),
+        ("t.ndjson", b"PAR1 and more", "suffix .parquet"),
         ("t.csv", b"id,title\nT-1,x\n", "no column body, subject"),
         ("t.parquet", b"not parquet at all", "not a Parquet file"),
     ],
@@ -112,6 +119,42 @@ def test_a_broken_array_tells_where_it_breaks(tmp_path: Path) -> None:
     assert [said for _, said in told[:2]] == ["ok", "ok"]
     assert told[2][0] == "entry 3"
     assert "nothing after it can be read" in told[2][1]
+
+
+def test_an_entry_of_an_array_that_is_nested_too_deeply_costs_only_itself(tmp_path: Path) -> None:
+    """Without it a hundred kilobytes of brackets would take minutes of CPU, once to estimate and once to route."""
+    path = tmp_path / "t.json"
+    good = json.dumps(GOOD)
+    path.write_text(f"[{good}, {'[' * 100_000}{']' * 100_000}, [3], {good}]")
+    assert [said for _, said in _told(list(read(path)))] == ["ok", "nested too deeply", "an object with id, subject and body is expected, not list", "ok"]
+
+
+def test_a_header_with_a_line_break_is_one_header(tmp_path: Path) -> None:
+    """Without it the second half of a header that a spreadsheet wrote would be told as a broken ticket."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'id,subject,body,"a note\nof ours"\nT-1,a,b,c\n')
+    assert [(entry.where, entry.number, entry.ticket) for entry in read(path)] == [("line 3", 0, Ticket(id="T-1", subject="a", body="b"))]
+
+
+def test_a_parquet_text_that_is_not_utf8_costs_only_itself(tmp_path: Path) -> None:
+    """Without it one wrong byte would end the run with a traceback."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path, bodies = tmp_path / "t.parquet", pyarrow.array([b"b", b"\xff\xfe", b"b"], pyarrow.binary())
+    columns = {"id": ["T-1", "T-2", "T-3"], "subject": ["a", "a", "a"], "body": bodies.view(pyarrow.string())}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    assert [said for _, said in _told(list(read(path)))] == ["ok", "not UTF-8", "ok"]
+
+
+def test_a_damaged_parquet_file_is_told_with_what_is_wrong(tmp_path: Path) -> None:
+    """Without it the line would say that the file cannot be read for the reason None."""
+    path = _written(tmp_path, "t.parquet")
+    content = bytearray(path.read_bytes())
+    content[10:31:10] = bytes(byte ^ 0xFF for byte in content[10:31:10])
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"is damaged and cannot be read \(.*\w+.*\)"):
+        list(read(path))
 
 
 def test_broken_csv_rows_cost_only_themselves(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -19,6 +21,25 @@ def test_another_host_name_is_refused(serving: Serving, host: str) -> None:
     ask = Scripted()
     answer = serving(ask).post("/api/triage", json=TICKET, headers={"Host": host})
     assert (answer.status_code, ask.calls) == (400, [])
+
+
+def test_a_second_host_header_does_not_get_past_the_first(serving: Serving) -> None:
+    """Without it a proxy in between and the guard could each believe another one of the two."""
+    with closing(HTTPConnection("127.0.0.1", serving().base_url.port, timeout=10)) as connection:
+        connection.putrequest("GET", "/healthz", skip_host=True)
+        for host in ("127.0.0.1", "evil.example"):
+            connection.putheader("Host", host)
+        connection.endheaders()
+        assert connection.getresponse().status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/bulk", "/healthz", "/api/about", "/static/style.css", "/openapi.json"])
+def test_what_can_be_got_can_be_asked_for_by_its_head(serving: Serving, path: str) -> None:
+    """Without it a monitor that asks with HEAD would call a service down that is up."""
+    client = serving()
+    asked, got = client.head(path), client.get(path)
+    assert (asked.status_code, asked.content, asked.headers["content-type"]) == (200, b"", got.headers["content-type"])
+    assert client.head("/api/triage").status_code == 405
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1234", "LOCALHOST", "[::1]:80"])

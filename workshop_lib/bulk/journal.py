@@ -159,8 +159,11 @@ def open_journal(out: Path, identity: Mapping[str, str], *, restart: bool = Fals
     DataError if it cannot be written. `restart` throws away what is there; `paid_elsewhere` says that what was in work when a run was killed is known
     from elsewhere, so that its cost is not unknown.
     """
-    sidecar = out.with_name(out.name + ".journal")
+    target = Path(os.path.realpath(out))  # so that a link and what it points to have one journal
     try:
+        if target.exists() and not target.is_file():
+            raise DataError(f"{out} is a folder, a pipe or a device, and a run could not go on with what it wrote there. Name a file with --out.")
+        sidecar = target.with_name(target.name + ".journal")
         records = _open(sidecar)
         _lock(records, out)
         try:
@@ -281,4 +284,4 @@ def _lock(file: IO[bytes], out: Path) -> None:
 def _unwritable(out: Path, error: OSError) -> DataError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "Make room and run the same command again; it goes on where it stopped." if full else "Name another file with --out."
-    return DataError(f"{out} cannot be written ({error.strerror}). {remedy}")
+    return DataError(f"{out} cannot be written ({error.strerror or error}). {remedy}")

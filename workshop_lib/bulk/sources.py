@@ -5,10 +5,10 @@ import csv
 import io
 import json
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +22,10 @@ from workshop_lib.tasks.triage import ticket_fields
 LARGEST_ENTRY = 4 * 1024 * 1024
 """Bytes of one entry; a longer one is refused without being held in memory."""
 
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "ZIP", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "Zstandard"}
+_DEEPEST = 100
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def read(path: Path, skip: Container[int] = ()) -> Iterator[Entry]:
         with path.open("rb") as file:
             yield from opened(path, file, skip)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
+        raise _unreadable(path, error) from error
 
 
 def sample(path: Path, most: int = 2000) -> tuple[list[Ticket], int]:
@@ -73,8 +76,14 @@ def sample(path: Path, most: int = 2000) -> tuple[list[Ticket], int]:
             found = list(islice(begun, most))
             count = len(found) if len(found) < most else round(most * size / file.tell())
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.") from error
+        raise _unreadable(path, error) from error
     return [entry.ticket for entry in found if isinstance(entry.ticket, Ticket)], count
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    if error.strerror is None:  # pyarrow's, of what it met in the file
+        return DataError(f"{path} is damaged and cannot be read ({' '.join(str(error).split())[:200]}). Make it anew.")
+    return DataError(f"{path} cannot be read ({error.strerror}). Check the name and its permissions.")
 
 
 def check(path: Path) -> None:
@@ -117,8 +126,13 @@ def _others(found: Iterator[Entry], skip: Container[int]) -> Iterator[Entry]:
 def first_byte(path: Path, file: IO[bytes]) -> bytes:
     """Return the first byte that is no space, with the file set back behind a byte order mark."""
     head = file.read(4096)
-    if head.startswith(_UTF16):
-        raise DataError(f"{path} is UTF-16. Save it as UTF-8 and try again.")
+    if head.startswith((*_UTF32, *_UTF16)):
+        raise DataError(f"{path} is {'UTF-32' if head.startswith(_UTF32) else 'UTF-16'}. Save it as UTF-8 and try again.")
+    packed = next((name for begin, name in _PACKED.items() if head.startswith(begin)), None)
+    if packed is not None:
+        raise DataError(f"{path} is compressed ({packed}). Unpack it and try again.")
+    if head.startswith(b"PAR1"):
+        raise DataError(f"{path} is a Parquet file. Give it the suffix .parquet.")
     begin = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     file.seek(begin)
     found = head[begin:].lstrip()[:1]
@@ -158,8 +172,14 @@ def _from_json(line: bytes) -> Ticket | Rejected:
     except json.JSONDecodeError as error:
         return Rejected("", f"not JSON ({error.msg} at column {error.colno})")
     except RecursionError:
-        return Rejected("", "nested too deeply")
+        return _too_deep()
+    except ValueError:  # Python reads no integer of so many digits
+        return Rejected("", "a number has too many digits")
     return ticket_of(fields)
+
+
+def _too_deep() -> Rejected:
+    return Rejected("", "nested too deeply")
 
 
 def ticket_of(fields: Any) -> Ticket | Rejected:
@@ -183,27 +203,48 @@ def _array(file: IO[bytes]) -> Iterator[Entry]:
 
     number = 0
     try:
-        for fields in ijson.items(file, "item", use_float=True):
-            yield Entry(number, f"entry {number + 1}", ticket_of(fields))
+        for found in _values(ijson.basic_parse(file, use_float=True), ijson.ObjectBuilder):
+            yield Entry(number, f"entry {number + 1}", found if isinstance(found, Rejected) else ticket_of(found))
             number += 1
     except (ijson.JSONError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        told = error.args[0] if error.args else ""
+        reason = " ".join((told.decode(errors="replace") if isinstance(told, bytes) else str(error)).split())[:200]
         yield Entry(number, f"entry {number + 1}", Rejected("", f"not JSON from here on ({reason}); nothing after it can be read"))
+
+
+def _values(events: Iterator[tuple[str, Any]], builder: Callable[[], Any]) -> Iterator[Any]:
+    """Yield what an array holds from its events; ijson's own way takes a time that grows with the square of the nesting."""
+    next(events)  # the array's own bracket
+    depth = deepest = 0
+    value = builder()
+    for event, part in events:
+        depth += event.startswith("start_") - event.startswith("end_")
+        deepest = max(deepest, depth)
+        if depth >= 0 and deepest <= _DEEPEST:
+            value.event(event, part)
+        if depth == 0:
+            yield value.value if deepest <= _DEEPEST else _too_deep()
+            value, deepest = builder(), 0
 
 
 def _csv(path: Path, file: IO[bytes]) -> Iterator[Entry]:
     csv.field_size_limit(LARGEST_ENTRY)
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-    header = text.readline()
+    header = text.readline(LARGEST_ENTRY)
+    if len(header) >= LARGEST_ENTRY:
+        raise DataError(f"{path} line 1: the header is {_too_large().reason}. It must name id, subject and body.")
     delimiter = max(",;\t", key=header.count)  # a spreadsheet writes what its locale says
-    names = next(csv.reader([header], delimiter=delimiter))
+    reader = csv.reader(chain([header], text), delimiter=delimiter, strict=True)
+    try:
+        names = next(reader)
+    except csv.Error as error:
+        raise DataError(f"{path} line 1: not CSV ({error}). The header must name id, subject and body.") from None
     missing = {"id", "subject", "body"} - set(names)
     if missing:
         raise DataError(f"{path} line 1: no column {', '.join(sorted(missing))}. The header must name id, subject and body.")
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
     number = 0
     while True:
-        where = f"line {reader.line_num + 2}"
+        where = f"line {reader.line_num + 1}"
         try:
             row = next(reader, None)
         except csv.Error as error:
@@ -238,9 +279,21 @@ def parquet(path: Path, file: IO[bytes] | None = None, groups: range | None = No
             raise DataError(f"{path}: no column {', '.join(sorted(missing))}. The table must have id, subject and body.")
         columns = [name for name in Ticket.model_fields if name in table.schema_arrow.names]
         batches = table.iter_batches(batch_size=1024, columns=columns, row_groups=groups)
-        rows = (row for batch in batches for row in batch.to_pylist())
+        rows = (row for batch in batches for row in _rows(batch))
         for number, row in enumerate(rows):
-            yield Entry(number, f"row {number + 1}", ticket_of(row))
+            yield Entry(number, f"row {number + 1}", row if isinstance(row, Rejected) else ticket_of(row))
+
+
+def _rows(batch: Any) -> Iterator[Any]:
+    """Yield the rows of a batch; one whose text is not UTF-8, which pyarrow finds out only on reading it, is told by itself."""
+    try:
+        found = batch.to_pylist()
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            found = [Rejected("", "not UTF-8")]
+        else:
+            found = (row for number in range(batch.num_rows) for row in _rows(batch.slice(number, 1)))
+    yield from found
 
 
 @contextmanager
@@ -254,5 +307,5 @@ def _table(path: Path, file: IO[bytes] | None = None) -> Iterator[Any]:
     try:
         with pyarrow.parquet.ParquetFile(file or path) as table:
             yield table
-    except pyarrow.ArrowInvalid as error:
+    except pyarrow.ArrowException as error:
         raise DataError(f"{path} is not a Parquet file that can be read ({' '.join(str(error).split())[:200]}).") from error

@@ -11,7 +11,9 @@ from workshop_lib.errors import WorkshopError
 from workshop_lib.llm import CallError
 
 _STATUS = {"throttled": 503, "deadline": 503, "budget": 503, "read_timeout": 504, "connect_timeout": 504}
+_NOT_JSON = "The body is not JSON."
 _OWN_WORDS = {
+    400: ("invalid_request", f"{_NOT_JSON[:-1]}, or nested too deeply, or not UTF-8."),  # what the framework raises of a body it cannot parse
     404: ("not_found", "There is no such address here. GET /openapi.json lists those there are."),
     405: ("method_not_allowed", "This address is there for another method. GET /openapi.json says for which."),
 }
@@ -40,10 +42,12 @@ def of_call(error: CallError) -> Problem:
 def invalid_input(error: RequestValidationError) -> Problem:
     """Return the first thing that is wrong with a request, by its place and without its value."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    places = first["loc"][first["loc"][:1] == ("body",) :]  # the framework begins with it, and a ticket has a field of that name
+    where = ".".join(map(str, places)) or "body"
     if first["type"] == "json_invalid":
-        return Problem(400, "invalid_request", "The body is not JSON.")
-    return Problem(400, "invalid_request", f"{where}: {first['msg'].removeprefix('Value error, ')}.")
+        return Problem(400, "invalid_request", _NOT_JSON)
+    said = first["msg"].removeprefix("Value error, ").replace("tuple", "list").replace("Tuple", "List")  # as JSON calls what we keep in one
+    return Problem(400, "invalid_request", f"{where}: {said}.")
 
 
 def install(app: FastAPI) -> None:
