@@ -330,6 +330,19 @@ def _middle_of_bin(confidence: Sequence[float], correct: Sequence[bool], bins: i
     return [(n, (math.ceil(claimed * bins) - 0.5) / bins, right) for n, claimed, right in reliability_rows(confidence, correct, bins)]
 
 
+def _ten_bins(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return reliability_rows(confidence, correct, 10)
+
+
+def _means_over_all(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    total = len(confidence)
+    return [(n, claimed * n / total, right * n / total) for n, claimed, right in reliability_rows(confidence, correct, bins)]
+
+
+def _returns_early(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return reliability_rows(confidence, correct, bins)[:0]
+
+
 def _swapped_columns(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
     return [(n, right, claimed) for n, claimed, right in reliability_rows(confidence, correct, bins)]
 
@@ -599,7 +612,7 @@ def _check_at_threshold(answer: Any) -> str | None:
         ((errors - caught, escalated), "these are the errors that slip through; count those below the threshold"),
         ((caught, errors), "the second number counts all wrong answers; escalations are all answers below the threshold, right or wrong"),
         ((caught, escalated - caught), "the second number leaves the errors out; escalations are all answers below the threshold, right or wrong"),
-        ((len({*_low(_SAID)} | {*_missed(_TRUE)}), escalated), "caught are answers that are wrong and below the threshold; it counts those that are one or the other"),
+        ((sum(c < _CUT or not right for c, right in pairs), escalated), "caught are answers that are wrong and below the threshold; it counts those that are one or the other"),
         ((caught / errors, escalated / len(_SAID)), "these are shares; give the two counts"),
         ((caught / errors, escalated), "the first number is a share; give the two counts"),
         ((caught / escalated, escalated), "the first number is a share; give the two counts"),
@@ -615,14 +628,6 @@ def _check_at_threshold(answer: Any) -> str | None:
     if not _same_pair(other, at_threshold(_SAID, _TRUE, 0.5)):
         return f"at 0.5 it should give {at_threshold(_SAID, _TRUE, 0.5)} and gives {_plain(other)}; look for a fixed 0.7 where `threshold` should stand"
     return None
-
-
-def _low(said: Sequence[float]) -> list[int]:
-    return [place for place, c in enumerate(said) if c < _CUT]
-
-
-def _missed(true: Sequence[bool]) -> list[int]:
-    return [place for place, right in enumerate(true) if not right]
 
 
 def _wrong_ones(pairs: Sequence[tuple[float, bool]]) -> int:
@@ -665,6 +670,16 @@ def _high_escalates(confidence: Sequence[float], correct: Sequence[bool], thresh
 
 def _every_error(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
     return sum(not right for right in correct), at_threshold(confidence, correct, threshold)[1]
+
+
+def _low_or_wrong(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    pairs = list(zip(confidence, correct, strict=True))
+    return sum(c < threshold or not right for c, right in pairs), sum(c < threshold for c, _ in pairs)
+
+
+def _tilde(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    below = [int(right) for c, right in zip(confidence, correct, strict=True) if c < threshold]
+    return sum(~right for right in below), len(below)
 
 
 def _as_shares(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[float, float]:
@@ -1016,6 +1031,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("takes the first of two objects", _first_object, "picks one of two objects"),
             Wrong("int() makes it fit", _rounds_with_int, "a text and not a number"),
             Wrong("a range instead of five values", _between_ratings, "between two ratings"),
+            Wrong("cuts the object out of prose", _object_in_prose, "prose before it"),
+            Wrong("evaluates the text as Python", _evaluates, "Python and not JSON"),
             Wrong("raises on a cut-off reply", _raises_on_bad_json, "do not raise"),
             Wrong("raises on a word", _raises_on_a_word, "do not raise"),
         ),
@@ -1042,6 +1059,9 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("keeps empty bins", _empty_bins_kept, "without answers"),
             Wrong("takes the middle of the bin", _middle_of_bin, "middle of the bin"),
             Wrong("swaps the columns", _swapped_columns, "swapped"),
+            Wrong("always ten bins", _ten_bins, "use `bins`"),
+            Wrong("divides by all answers", _means_over_all, "divided by all answers"),
+            Wrong("returns inside the loop", _returns_early, "inside the loop"),
         ),
     ),
     Exercise(
@@ -1064,6 +1084,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("does not divide", _not_normalised, "grows with the sample"),
             Wrong("takes the largest gap", _largest_gap, "largest gap"),
             Wrong("divides by the rows", _over_rows, "number of rows"),
+            Wrong("overwrites in the loop", _last_bin_only, "only the last bin"),
             Wrong("rounds", _rounded_error, "looks rounded"),
         ),
     ),
@@ -1089,6 +1110,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("measures before on everything", _before_on_all, "different answers"),
             Wrong("splits by answer", _by_answer, "near-duplicates"),
             Wrong("never applies the map", _never_applied, "both numbers are the error before"),
+            Wrong("fits on the families it judges on", _fitted_on_the_unseen, "fitted to the families that it is judged on"),
+            Wrong("loses the right answers", _right_lost, "together with its `right`"),
             Wrong("hands over the family", _family_left_in, "leave the family out"),
         ),
     ),
@@ -1111,6 +1134,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("counts the right ones", _right_ones, "caught are the wrong ones"),
             Wrong("escalates high confidence", _high_escalates, "upside down"),
             Wrong("every error is caught", _every_error, "also those above the threshold"),
+            Wrong("low or wrong", _low_or_wrong, "one or the other"),
+            Wrong("~ in place of not", _tilde, "write `not`"),
             Wrong("gives shares", _as_shares, "give the two counts"),
         ),
     ),
