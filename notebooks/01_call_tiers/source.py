@@ -25,9 +25,15 @@
 # | Python functions and dictionaries | you write short functions, most of one to five lines | you can read `row["usage"]["inputTokens"]` |
 # | what a token is | models charge by the token | a piece of a word, about four letters of English |
 # | a cloud account | not needed | everything here runs against a server on this machine, the *sandbox* |
+
+# %% [markdown] id="services"
+# Two services appear, each with its models from cheap to expensive:
 #
-# Two services appear: **NVIDIA NIM**, called with the `openai` package, and **Amazon Bedrock**, called with `boto3` through *Converse*, its
-# one request format for all its models. Both packages are the real ones; only the address they call differs from a live run.
+# - **NVIDIA NIM**, called with the `openai` package: Llama 8B, Llama 70B and Nemotron Ultra 253B. The number counts weights in billions.
+# - **Amazon Bedrock**, called with `boto3` through *Converse*, its one request format for all its models: **Nano** and **Super** (Nemotron,
+#   by NVIDIA), **Sonnet** and **Opus** (Claude, by Anthropic).
+#
+# Both packages are the real ones; only the address they call differs from a live run.
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 3
@@ -78,8 +84,8 @@ rows = []
 for tier, reply in replies.items():
     answer = (reply.text.splitlines() or ["(nothing)"])[0][:40]
     row = {"tier": tier, "answer": answer, "right": asked.equivalence.accepts(answer, asked.answer)}
-    rows.append(row | {"cost_usd": reply.cost.usd, "latency_ms": reply.latency_ms, "source": reply.source})
-print(text_table(pd.DataFrame(rows), {"cost_usd": 8}))
+    rows.append(row | {"usd_per_1000": 1000 * reply.cost.usd, "latency_ms": reply.latency_ms, "source": reply.source})
+print(text_table(pd.DataFrame(rows), {"usd_per_1000": 5}))
 
 # %% id="win-sentence"
 cheap, expensive = replies[TIERS[0]].cost.usd, replies[TIERS[-1]].cost.usd
@@ -89,14 +95,14 @@ print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no ti
 # %% [markdown] id="win-labels"
 # Read the `source` column first. **sandbox** means: small programs on this machine answered in place of the models. They make real mistakes,
 # but their own. So a row says how *the stand-in for* a tier did, not how good the vendor's model is. Tokens and latency are modelled too. The
-# prices come from a dated table, which you will open below.
+# prices come from a dated table, which you will open below. One call costs too little to read, so `usd_per_1000` is for 1,000 such calls.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
 # section: The result first
 # say: Three calls, one string changed. The answers differ, and so do the bills. The rest of the lab is about the second difference.
 # show: The table, column by column; stay on the column source.
-# ask: Which of these columns would change on a live run? (All but the prices behind cost_usd.)
+# ask: Which of these columns would change on a live run? (All but the prices behind usd_per_1000.)
 
 # %% [markdown] id="openai"
 # ## One endpoint, three values of `model=`
@@ -110,14 +116,14 @@ completion = lab.openai.chat.completions.create(
     messages=[{"role": "user", "content": question}],
     max_tokens=120,
 )
-print(completion.choices[0].message.content)
-print()
+print(completion.choices[0].model_dump_json(indent=1, exclude_none=True))
 print(completion.usage.model_dump_json(indent=1, exclude_none=True))
 print("A cost field?", getattr(completion.usage, "cost", "no"))
 
 # %% [markdown] id="openai-usage"
-# The reply says how many tokens went in and came out, but not what they cost. You multiply yourself, so you need a price for each direction,
-# input and output.
+# The answer is the message's `content`. `finish_reason` says why the model stopped: `stop` means done, `length` means cut off at `max_tokens`.
+# `usage` says how many tokens went in (`prompt_tokens`) and came out, but not what they cost. You multiply yourself, so you need a price
+# for each direction, input and output.
 
 # %% id="openai-all"
 completions = {}
@@ -209,8 +215,9 @@ for tier, done in completions.items():
 # %% [markdown] id="tickets"
 # ## One ticket, two tiers on Bedrock
 #
-# A support ticket needs a *decision*: category, priority, whether a person must look. You want fields and not prose. The portable way to get
-# them is a **forced tool**: you describe a tool, name it in `toolChoice`, and the model has to call it. Its arguments are the answer.
+# A support ticket needs a *decision*: category, priority, whether a person must look. You want fields and not prose. Ask for JSON in the
+# prompt, and each model wraps it in words of its own. So use a **forced tool**: you describe a function with its fields and the values they
+# may take, and name it in `toolChoice`. The model then answers with a call of it. Nobody runs the function; its arguments are the answer.
 
 # %% id="tickets-load"
 from workshop_lib.tasks.triage import SYSTEM, TOOL, prompt
@@ -221,6 +228,17 @@ print(prompt(ticket))
 print()
 for name, field in TOOL.schema["properties"].items():
     print(f"{name:12} {', '.join(field.get('enum', [field['type']]))}")
+
+# %% [markdown] id="converse-parts"
+# A Converse request, part by part:
+#
+# | part | what it holds |
+# |---|---|
+# | `modelId` | the tier |
+# | `system` | the standing instruction, the same for every ticket |
+# | `messages` | the conversation; here one message, the ticket |
+# | `inferenceConfig` | `maxTokens` cuts a longer answer off; `temperature` 0 leaves as little as possible to chance |
+# | `toolConfig` | the tool, its fields as a JSON schema, and `toolChoice`, which forces it |
 
 # %% id="converse"
 def converse_arguments(tier, ticket):
@@ -237,10 +255,16 @@ def converse_arguments(tier, ticket):
 responses = {tier: lab.bedrock.converse(**converse_arguments(tier, ticket)) for tier in ("nano", "sonnet")}
 for tier, response in responses.items():
     usage, latency_ms = response["usage"], response["metrics"]["latencyMs"]
-    print(f"{tier:6}  ended with {response['stopReason']}, {usage['outputTokens']} tokens out, {latency_ms} ms ({HERE})")
+    tokens = f"{usage['inputTokens']} tokens in, {usage['outputTokens']} out"
+    print(f"{tier:6}  ended with {response['stopReason']}, {tokens}, {latency_ms} ms ({HERE})")
+print(f"Characters sent: ticket {len(prompt(ticket))}, instruction {len(SYSTEM)}, tool {len(json.dumps(TOOL.schema))}")
 
 # %% [markdown] id="raw"
-# Again only one string changed, `modelId`. Look at one whole response, because Exercise 2 reads the decision out of it.
+# Again only one string changed, `modelId`. The ticket is short, yet the call counts hundreds of input tokens: instruction and tool travel
+# with every call, and are charged each time.
+#
+# Look at one whole response, because Exercise 2 reads the decision out of it. `content` is a list of *blocks*; `stopReason` says why the
+# model stopped, here `tool_use`; `latencyMs` is the time by the server's clock.
 
 # %% id="raw-response"
 print(json.dumps({name: part for name, part in responses["nano"].items() if name != "ResponseMetadata"}, indent=1))
@@ -294,9 +318,9 @@ if not in_text:
 #
 # Write `read_decision(response, ticket_id)`. It returns the decision as a dictionary:
 #
-# - the arguments of the first tool call, in whichever block it stands;
-# - if there is none, the JSON object in the text. `json_object(text)` finds it, also inside prose or a code fence, and raises
-#   `InvalidAnswer` if there is none;
+# - the arguments (`input`) of the first tool call, in whichever block it stands;
+# - if there is none, the JSON object in the text blocks (`{"text": "..."}`). `json_object(text)` finds it, also inside prose or a code
+#   fence, and raises `InvalidAnswer` if there is none;
 # - always with *your* `ticket_id`, whatever the model wrote there.
 #
 # Hints: `lab.hint("ex2")`.
@@ -353,8 +377,8 @@ print(f"{doubtful} of {len(decisions)} decisions lack a field or name a category
 # %% [markdown] id="predict-tokens"
 # ## Same prompt, different token count
 #
-# **Predict.** On Amazon Bedrock, Nano and Sonnet were sent the very same prompts, for 150 tickets. How many *percent* more input tokens did
-# Sonnet report? Up to 10 away counts as right.
+# **Predict.** On Amazon Bedrock, Nano and Sonnet were sent the very same requests, for 150 tickets. How many *percent* more input tokens
+# did Sonnet report? Up to 10 away counts as right.
 
 # %% id="predict-tokens-guess"
 lab.predict("more input tokens", ..., within=10, confidence=...)

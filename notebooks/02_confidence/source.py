@@ -79,7 +79,8 @@ def share(part, whole):
 # %% [markdown] id="win"
 # ## The result first
 #
-# Nano's stand-in sorts the *calibration* tickets into categories: labelled tickets kept apart for studying a model before it is tested.
+# Nano's stand-in sorts the *calibration* tickets into categories. The course's labelled tickets are split in two: the *calibration* split is for
+# studying a model and setting thresholds, the *test* split stays shut until lab 05, so that the final figures are not tuned.
 # With each answer it states a confidence from 0 to 1. Do the sure answers turn out right?
 
 # %% id="win-figure"
@@ -412,18 +413,21 @@ print(f"ECE of {len(tickets)} tickets: {error_of(everything):.3f} stated, {error
 # %% [markdown] id="ex4-header"
 # ## Exercise 4 · 4 minutes · core · Judge a map where it was not fitted
 #
-# The map was judged on the tickets it was fitted to. Write `honest_errors(answers, fit, error)`. Answers are `(family, confidence, right)`; tickets
-# of one *family*, or scenario, are near-duplicates. Fit on the families in `chosen`, every second one. Return two numbers: the error **before** and **after**, both
-# measured on the families that are **not** chosen.
+# The map was judged on the tickets it was fitted to. So *split* them: fit on one part, judge on the other. Tickets of one **family** tell of
+# the same scenario in other words. If such near-duplicates stand in both parts, the map has seen what it is judged on. So whole families
+# go to one part.
 #
-# `fit(pairs)` takes pairs `(confidence, right)` and returns the map, a function of the confidence. `error(pairs)` returns a number.
+# Write `honest_errors(answers, fit, error)`. Answers are `(family, confidence, right)`. Fit on the families in `chosen`. Return two numbers:
+# the error **before** and **after**, both measured on the families that are **not** chosen.
+#
+# `fit(pairs)` takes pairs `(confidence, right)` and returns the map, a function of one confidence. `error(pairs)` returns a number.
 
 # %% id="ex4" tags=["exercise"]
 def honest_errors(answers, fit, error):
     """Return the error before and after the map, on the families it was not fitted on."""
-    chosen = set(sorted({family for family, _, _ in answers})[::2])
-    # <solution>
+    chosen = set(sorted({family for family, _, _ in answers})[::2])  # every second family
     seen = [(c, right) for family, c, right in answers if family in chosen]
+    # <solution>
     unseen = [(c, right) for family, c, right in answers if family not in chosen]
     calibrated = fit(seen)
     return error(unseen), error([(calibrated(c), right) for c, right in unseen])
@@ -448,15 +452,10 @@ print(text_table(pd.DataFrame(rows)))
 print(f"Tickets, {who('nano')} ({HERE})")
 
 # %% [markdown] id="calibrate-limit"
-# The last column grades the maps on what they have seen. Now the same unseen tickets with an interval, the AUROC, and what a cascade asks:
-# `new_escalations` counts the sets of answers that some threshold on the mapped confidence escalates and no threshold on the stated one.
-#
-# **Predict.** Does a mended confidence escalate anything new, so that `new_escalations` rises above 0, "yes" or "no"?
+# The last column grades the maps on what they have seen; only the two before it are honest. Here is Platt's map on those unseen tickets. A
+# mark below the dashed line claims too much, before the map or after it.
 
-# %% id="calibrate-guess"
-lab.predict("a map escalates others", ..., among=("yes", "no"), confidence=...)
-
-# %% id="calibrate-table"
+# %% id="calibrate-figure"
 from workshop_lib.evaluation.figures import calibration_figure
 
 
@@ -466,36 +465,17 @@ def halves(arm):
     return arm[mine], arm[~mine]
 
 
-def escalating(values):
-    """Return, for every threshold among the values, which answers it escalates."""
-    return {tuple(value < threshold for value in values) for threshold in values}
-
-
 seen, unseen = halves(tickets)
-claims = {"stated": unseen["confidence"].tolist()}
-for name, fit in MAPS.items():
-    calibrated = fit(list(zip(seen["confidence"], seen["correct"])))
-    claims[name] = [calibrated(c) for c in claims["stated"]]
-
-# %% id="calibrate-figure"
-rows = []
-for name, values in claims.items():
-    gap = ece_interval(values, unseen["correct"], unseen["family"], bins=BINS)
-    row = {"confidence": name, "ece": gap.value, "low": gap.low, "high": gap.high, "auroc": auroc(values, unseen["correct"])}
-    rows.append(row | {"new_escalations": len(escalating(values) - escalating(claims["stated"]))})
-print(f"{len(unseen)} unseen tickets in {unseen['family'].nunique()} families, {who('nano')} ({HERE})")
-print(text_table(pd.DataFrame(rows)))
-lab.score("a map escalates others", "yes" if any(row["new_escalations"] for row in rows) else "no")
-before, after = (reliability(claims[name], unseen["correct"], BINS) for name in ("stated", "Platt"))
+platt = MAPS["Platt"](list(zip(seen["confidence"], seen["correct"])))
+before, after = (reliability(values, unseen["correct"], BINS) for values in (unseen["confidence"], [platt(c) for c in unseen["confidence"]]))
 calibration_figure(before, after, HERE, f"Tickets, {who('nano')}: before and after Platt's map")
 
 # %% [markdown] id="calibrate-read"
-# A map that never falls cannot put a less sure answer above a surer one. It can only tie them: isotonic ties neighbours, and the AUROC moves
-# with the ties. So `new_escalations` is 0 whatever the data: **a calibrated threshold catches no error that a stated one could not**.
-# Calibration tells you where a threshold stands. It adds no signal.
+# What is left of the gap is chance, and scenarios that the map has not seen: a map belongs to its traffic.
 #
-# What is left of the ECE is chance, and scenarios that the map has not seen: a map belongs to its traffic. With so few families even the
-# interval is too narrow.
+# Neither kind of map puts a less sure answer above a surer one; at most it ties the two. So a threshold on the mapped confidence catches no
+# error that a threshold on the stated one could not (*Going further* counts them). **Calibration says where a threshold stands. It adds no
+# signal.**
 
 # %% [markdown] id="real"
 # ## What the real models said
@@ -533,8 +513,9 @@ compared = pd.DataFrame(signals)
 print(text_table(compared))
 print()
 calibrated, ordered = compared.loc[1:2, "ece"].idxmin(), compared.loc[1:2, "auroc"].idxmax()
-print("Row 2 against row 3, smaller calibration error:", compared.loc[calibrated, "what"])
-print("Row 2 against row 3, better order (AUROC):     ", compared.loc[ordered, "what"])
+print(f"{compared.loc[1, 'what']}, against {compared.loc[2, 'what']}:")
+print("  smaller calibration error:", compared.loc[calibrated, "what"])
+print("  better order (AUROC):     ", compared.loc[ordered, "what"])
 worth = compared.loc[2, "auroc"]
 print(f"Recorded Nano, {worth:.2f}: of a right and a wrong answer, the {'wrong' if worth < 0.5 else 'right'} one is more often the surer.")
 
@@ -676,7 +657,8 @@ lab.score("right ones needed", answers_needed(0.05, 0.05))
 # With errors among the accepted you need more. The **Clopper-Pearson bound** is the largest error rate at which so few errors still turn up
 # with a chance of delta. You may promise epsilon if the bound is at most epsilon.
 #
-# And a threshold has to be picked. If you try many and take the one that looks best, luck picks. So fix the order beforehand, from strict to lax.
+# And a threshold has to be picked. If you try many and take the one that looks best, luck picks (*Going further* counts how often that breaks
+# the promise). So fix the order beforehand, from strict to lax.
 # Begin where enough answers are accepted (Exercise 6), test each threshold, and **stop at the first that fails** (*fixed sequence*). Then many
 # tests cost no more than one, and delta holds for the threshold you end with.
 
@@ -716,58 +698,6 @@ threshold_explorer(nano, sonnet, split="recorded", threshold=0.95, epsilon=EPSIL
 # what suits. The line "Promise" did not look: it began at 0.95, as fixed beforehand, met a bound above a quarter and stopped. The promise you can
 # make is one that you decide on before you see these labels.
 
-# %% [markdown] id="word"
-# ### How often does the naive choice break its word?
-#
-# On one sample you cannot see it. So let us make up a model whose true error is known: it states twelve confidences equally often,
-# and is right exactly as often as it says. Draw labels, pick a threshold by each rule, and look up the true error. Many times.
-#
-# In the table `broken` is the share of draws in which the rule accepts more wrong answers than tolerated, `no_promise` the share in which it finds
-# no threshold. `answers_kept` is the share of answers it accepts, on average.
-#
-# **Predict.** With 80 labels and 10 % tolerated: in how many percent of the draws does the naive rule accept more than 10 % wrong?
-
-# %% id="word-guess"
-lab.predict("naive breaks its word", ..., within=10, confidence=...)
-
-# %% id="word-model"
-import numpy as np
-
-SAID = np.arange(97, 50, -4) / 100  # 0.97, 0.93, ... 0.53: the thresholds, from strict to lax
-TRUE_ERROR = np.cumsum(1 - SAID) / np.arange(1, len(SAID) + 1)  # of the answers that each of them accepts
-
-
-def drawn(labels, draws, rng):
-    """Return the accepted answers and the errors among them, for each draw and each threshold."""
-    answers = rng.multinomial(labels, np.full(len(SAID), 1 / len(SAID)), size=draws)
-    return answers.cumsum(axis=1), rng.binomial(answers, 1 - SAID).cumsum(axis=1)
-
-
-def most_lax(passes):
-    """Return the position of the last threshold that passes in each draw, or -1."""
-    return np.where(passes.any(axis=1), len(SAID) - 1 - passes[:, ::-1].argmax(axis=1), -1)
-
-# %% id="word-run"
-rng, rows = np.random.default_rng(SEED), []
-for labels in (80, 400, 2000):
-    accepted, wrong = drawn(labels, 2000, rng)
-    looks_good = (accepted > 0) & (wrong <= EPSILON * accepted)
-    enough = accepted >= labels_needed(EPSILON, DELTA)
-    holds = (clopper_pearson_upper(wrong, accepted, DELTA) <= EPSILON) | ~enough  # testing begins where there are enough
-    proven = np.logical_and.accumulate(holds, axis=1) & enough
-    for rule, chosen in (("naive", most_lax(looks_good)), ("guaranteed", most_lax(proven))):
-        broken = (chosen >= 0) & (TRUE_ERROR[chosen] > EPSILON + 1e-9)
-        shares = {"broken": broken.mean(), "no_promise": (chosen < 0).mean(), "answers_kept": (chosen + 1).mean() / len(SAID)}
-        rows.append({"labels": labels, "rule": rule} | shares)
-print(f"At most {EPSILON:.0%} wrong, {1 - DELTA:.0%} sure; 2000 draws a row, shares of draws (simulated, a made-up model)")
-print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kept": 2}))
-lab.score("naive breaks its word", round(100 * rows[0]["broken"]), unit="%")
-
-# %% [markdown] id="word-read"
-# Of several thresholds that are about as good as tolerated, the naive rule takes the one that was lucky in the sample. The guaranteed rule breaks its
-# word in at most delta of all draws on average, by construction. It pays with fewer answers kept, and with few labels it may promise nothing.
-# That is a result too: it says what to buy, labels.
-
 # %% [markdown] id="instructor-promise" tags=["instructor"]
 # minutes: 2
 # half: 1
@@ -775,8 +705,8 @@ lab.score("naive breaks its word", round(100 * rows[0]["broken"]), unit="%")
 # section: A promise about what you keep
 # say: A promise has two numbers, how wrong and how sure. A vendor who gives you one has not promised anything.
 # ask: (To unlock Exercise 6) A coin shows heads five times. Are you sure that it has no tails? After how many throws would you be?
-# show: The explorer at 0.95, then the table of the simulation, row "naive, 80 labels" against the predictions.
-# cut: Leave out the explorer and the simulation; say the simulation's first row.
+# show: The lines "naive" and "guaranteed" for recorded Sonnet, then the explorer at 0.95.
+# cut: Leave out the explorer; read out the lines for recorded Sonnet only.
 
 # %% [markdown] id="mine"
 # ## And how sure were you?
@@ -950,6 +880,40 @@ for family, row in worst.iterrows():
 # So the recording holds 150 tickets but far fewer independent cases, and another mix of scenarios could give another curve. It shows that
 # a model can behave like this, not that every small model does. Measure your own, on your own tickets.
 
+# %% [markdown] id="map-limit"
+# ### What a map cannot do
+#
+# The same unseen tickets again, with an interval and the AUROC. Take each threshold that you could set on the mapped confidence, and note
+# which tickets escalate. `new_escalations` counts those sets of tickets that **no** threshold on the stated confidence escalates.
+#
+# **Predict.** Does a mended confidence escalate anything new, so that `new_escalations` rises above 0, "yes" or "no"?
+
+# %% id="calibrate-guess"
+lab.predict("a map escalates others", ..., among=("yes", "no"), confidence=...)
+
+# %% id="calibrate-table"
+def escalating(values):
+    """Return, for every threshold among the values, which answers it escalates."""
+    return {tuple(value < threshold for value in values) for threshold in values}
+
+
+claims = {"stated": unseen["confidence"].tolist()}
+for name, fit in MAPS.items():
+    calibrated = fit(list(zip(seen["confidence"], seen["correct"])))
+    claims[name] = [calibrated(c) for c in claims["stated"]]
+rows = []
+for name, values in claims.items():
+    gap = ece_interval(values, unseen["correct"], unseen["family"], bins=BINS)
+    row = {"confidence": name, "ece": gap.value, "low": gap.low, "high": gap.high, "auroc": auroc(values, unseen["correct"])}
+    rows.append(row | {"new_escalations": len(escalating(values) - escalating(claims["stated"]))})
+print(f"{len(unseen)} unseen tickets in {unseen['family'].nunique()} families, {who('nano')} ({HERE})")
+print(text_table(pd.DataFrame(rows)))
+lab.score("a map escalates others", "yes" if any(row["new_escalations"] for row in rows) else "no")
+
+# %% [markdown] id="map-limit-read"
+# `new_escalations` is 0 whatever the data, because the maps never fall. Isotonic ties neighbours, and the AUROC moves with the ties. With so
+# few families even the interval of the ECE is too narrow.
+
 # %% [markdown] id="real-map-why"
 # ### A map for recorded Nano
 #
@@ -970,6 +934,58 @@ for seen, unseen in (halves(nano), halves(nano)[::-1]):
 # %% [markdown] id="real-map-read"
 # Recorded Nano is no surer when right, so the best curve that never falls is level: one value for all. And in this split all its errors lie in
 # one half of the scenarios. Learned there, the map makes the other half worse. Calibrate on the traffic you will see.
+
+# %% [markdown] id="word"
+# ### How often does the naive choice break its word?
+#
+# On one sample you cannot see it. So let us make up a model whose true error is known: it states twelve confidences equally often,
+# and is right exactly as often as it says. Draw labels, pick a threshold by each rule, and look up the true error. Many times.
+#
+# In the table `broken` is the share of draws in which the rule accepts more wrong answers than tolerated, `no_promise` the share in which it finds
+# no threshold. `answers_kept` is the share of answers it accepts, on average.
+#
+# **Predict.** With 80 labels and 10 % tolerated: in how many percent of the draws does the naive rule accept more than 10 % wrong?
+
+# %% id="word-guess"
+lab.predict("naive breaks its word", ..., within=10, confidence=...)
+
+# %% id="word-model"
+import numpy as np
+
+SAID = np.arange(97, 50, -4) / 100  # 0.97, 0.93, ... 0.53: the thresholds, from strict to lax
+TRUE_ERROR = np.cumsum(1 - SAID) / np.arange(1, len(SAID) + 1)  # of the answers that each of them accepts
+
+
+def drawn(labels, draws, rng):
+    """Return the accepted answers and the errors among them, for each draw and each threshold."""
+    answers = rng.multinomial(labels, np.full(len(SAID), 1 / len(SAID)), size=draws)
+    return answers.cumsum(axis=1), rng.binomial(answers, 1 - SAID).cumsum(axis=1)
+
+
+def most_lax(passes):
+    """Return the position of the last threshold that passes in each draw, or -1."""
+    return np.where(passes.any(axis=1), len(SAID) - 1 - passes[:, ::-1].argmax(axis=1), -1)
+
+# %% id="word-run"
+rng, rows = np.random.default_rng(SEED), []
+for labels in (80, 400, 2000):
+    accepted, wrong = drawn(labels, 2000, rng)
+    looks_good = (accepted > 0) & (wrong <= EPSILON * accepted)
+    enough = accepted >= labels_needed(EPSILON, DELTA)
+    holds = (clopper_pearson_upper(wrong, accepted, DELTA) <= EPSILON) | ~enough  # testing begins where there are enough
+    proven = np.logical_and.accumulate(holds, axis=1) & enough
+    for rule, chosen in (("naive", most_lax(looks_good)), ("guaranteed", most_lax(proven))):
+        broken = (chosen >= 0) & (TRUE_ERROR[chosen] > EPSILON + 1e-9)
+        shares = {"broken": broken.mean(), "no_promise": (chosen < 0).mean(), "answers_kept": (chosen + 1).mean() / len(SAID)}
+        rows.append({"labels": labels, "rule": rule} | shares)
+print(f"At most {EPSILON:.0%} wrong, {1 - DELTA:.0%} sure; 2000 draws a row, shares of draws (simulated, a made-up model)")
+print(text_table(pd.DataFrame(rows), {"broken": 2, "no_promise": 2, "answers_kept": 2}))
+lab.score("naive breaks its word", round(100 * rows[0]["broken"]), unit="%")
+
+# %% [markdown] id="word-read"
+# Of several thresholds that are about as good as tolerated, the naive rule takes the one that was lucky in the sample. The guaranteed rule breaks its
+# word in at most delta of all draws on average, by construction. It pays with fewer answers kept, and with few labels it may promise nothing.
+# That is a result too: it says what to buy, labels.
 
 # %% [markdown] id="kept"
 # ### The curve behind a promise

@@ -27,8 +27,7 @@
 # | self-rated confidence, and what an invalid reply is | the gate tests the confidence; invalid replies escalate | lab 02 |
 # | the Wilson interval as a range around a share | a share of a few dozen questions is uncertain | lab 02, or read "95 % range" |
 #
-# Every number names its source. **sandbox**: stand-in models on this machine, no figures of the vendors' models. **recorded**: Amazon
-# Bedrock, 2026-08-31, 150 tickets. **published**: a figure that somebody else printed.
+# Every number names its source: **sandbox** or **recorded**, as in lab 02, or **published**, a figure that somebody else printed.
 
 # %% [markdown] id="instructor-open" tags=["instructor"]
 # minutes: 1
@@ -341,8 +340,8 @@ print("always escalated by the published policy:", ", ".join(LIST))
 # %% [markdown] id="demo-read"
 # ### Watch a ticket walk
 #
-# Now watch the documented policy at work, on tickets of your own. Where this page cannot take input, you see three samples as text. Answer the
-# question that comes with it. In the sandbox, a strange decision is a stand-in's and says nothing about the vendors' models.
+# Now watch the documented policy at work, on tickets of your own (three samples as text, where this page takes no input). Answer the question
+# that comes with it. A strange decision is a stand-in's and says nothing about the vendors' models.
 
 # %% id="demo"
 from workshop_lib.lab.interactive import routing_demo
@@ -371,11 +370,13 @@ demo = routing_demo(lab, documented())
 # | judge | another model's score, from 1 (wrong) to 5 (right) | a call of that model |
 
 # %% [markdown] id="gates-table-read"
-# Here are five of them alone, and the two policies, between a small tier (`first`) and Sonnet, on the same tickets. (The other two are in *Going
-# further*.) A number after a gate's name is its threshold, or how many draws (the 8B's server takes a seed for each).
+# Five of these gates, each alone, and the two policies, on the same tickets: a small tier (`first`), the gate, Sonnet. The number after a
+# gate's name is its threshold, or how many draws. In the table:
 #
-# `escalated` is a share, `right` a count. `by chance` is how many a **random** choice of tickets for Sonnet gets right for the same money, and
-# `beats chance` says whether the gate is clearly better than that. `gate_usd_per_1000` is the part of the bill that the gate's own calls make up.
+# - `escalated` is a share, `right` a count.
+# - `by chance`: what a **random** choice of tickets for Sonnet gets right for the same money.
+# - `beats chance`: whether the gate is clearly better than that.
+# - `gate_usd_per_1000`: what the gate's own calls cost.
 #
 # **Predict.** How many of the seven gates and policies are clearly better than a random choice?
 
@@ -443,7 +444,7 @@ if len(scores) < 2:
 # against costly errors, so judge it by those. And before you pay a judge, look at its scores.
 
 # %% [markdown] id="instructor-gates" tags=["instructor"]
-# minutes: 2
+# minutes: 3
 # half: 1
 # told: ex5
 # section: What a gate may look at
@@ -514,8 +515,8 @@ more_right = ...  # of 150
 lab.predict("more right", more_right, within=2, confidence=...)
 
 # %% [markdown] id="recorded-columns"
-# `right` counts the right categories; `low` and `high` are the 95 % interval of their share. `joint` counts the tickets right in all three fields:
-# category, priority and `needs_human`. `cost_usd` is the bill for all 150.
+# `right` counts the right categories; `low` and `high` are the 95 % interval of their share. `joint` counts the tickets right in category,
+# priority and `needs_human`. `cost_usd` is the bill for all 150.
 
 # %% id="recorded-run"
 from workshop_lib.evaluation.recorded import recorded_arms
@@ -543,11 +544,10 @@ print(f"Right in all three fields: {joint['nano']} with Nano alone, {joint['casc
 
 # %% [markdown] id="recorded-read"
 # An escalation helps only where the first tier is wrong and the next one right, so escalating more need not help. In all three fields the
-# documented policy did no better than Nano alone. The next section shows one reason. (And the flag? For `needs_human` any tier's word
-# counts, see `trace.review_required` and Exercise 7.)
+# documented policy did no better than Nano alone. (For the flag `needs_human` any tier's word counts, see Exercise 7.)
 
 # %% [markdown] id="instructor-recorded" tags=["instructor"]
-# minutes: 1
+# minutes: 2
 # section: Two policies on recorded tickets
 # say: One cascade escalates seven times as much as the other. Now read their right answers aloud.
 # show: The line that scores the prediction, then the column joint.
@@ -589,59 +589,19 @@ for name in ("published", "documented"):
 # ask: How would you have split the 30 tickets?
 # cut: Say the two recovered gaps in one sentence.
 
-# %% [markdown] id="router"
-# ## A router before the first call
-#
-# A gate comes too late to save the first tier's call. A *router* decides before any call, from the text alone, and a ticket it sends to
-# Sonnet never pays Nano. Rules can do it. So can a model trained on the *disagreement history*: the tickets where Nano was wrong and Sonnet
-# right. It is trained without the families it is judged on.
-#
-# **Predict.** How many of the two beat a random choice that costs as much?
-
-# %% id="guess-routers"
-routers_better = ...  # 0, 1 or 2
-lab.predict("routers better", routers_better, within=0, confidence=...)
-
-# %% id="router-run"
-from workshop_lib.cascade import HeuristicRouter, Seen
-from workshop_lib.evaluation.routers import history, train_router, verdict
-
-past = history(tickets, alone["nano"], alone["sonnet"])
-rules = HeuristicRouter(start="sonnet", longer_than=400, question_marks=2, keywords=("api", "webhook", "refund"))
-chosen_by = {"the rule router": [rules.choose(Seen(None, text=text)).skips for text in past.texts]}
-print(f"Nano wrong and Sonnet right on {past.hard.sum()} of {len(tickets)} tickets. ({HERE})")
-try:
-    trained = train_router(past, split="calibration")
-    chosen_by["the learned router"] = trained.held_out >= trained.router("sonnet", share=0.3).at_least
-except ValueError as few:  # a first tier that is hardly ever wrong teaches nothing
-    print(f"No learned router: {few}")
-found = [verdict(past, later, name=name) for name, later in chosen_by.items()]
-print("\n".join(fill(one.sentence, 110) for one in found))
-lab.score("routers better", sum(one.beats for one in found))
-
-# %% [markdown] id="router-read"
-# A router that does not beat chance is worth no more than a coin, which needs no upkeep. From so few tickets that is no proof against
-# routing; it says that here nothing was shown. And one that beats chance here must do so again on the test split, which this lab leaves alone.
-
-# %% [markdown] id="instructor-router" tags=["instructor"]
-# minutes: 2
-# half: 1
-# section: A router before the first call
-# say: Everybody who shows you a router shows you its accuracy. Ask for the random choice at the same spend.
-# show: The verdict sentences, and in them the interval.
-# ask: What would a router have to know that the ticket's text does not say?
-# cut: Read out the last half of each sentence.
-# allow: router-run fallback (with the stored parameters there is something to learn)
-
 # %% [markdown] id="trouble"
 # ## Rules for trouble
 #
-# Calls fail. What happens then is part of the policy, so it is decided beforehand.
+# What does trying again cost? A call **refused** for throttling used no tokens: the library retries it, and you pay in time (lab 04). An
+# **invalid** reply came and was charged. Asking the same again pays twice, and at temperature 0 tends to bring the same reply, so the
+# cascade escalates instead.
+#
+# Some calls fail for good. What happens then is part of the policy, so it is decided beforehand.
 
 # %% [markdown] id="ex6-header"
 # ## Exercise 6 · 3 minutes · core · When the first tier fails
 #
-# A tier's call failed, after all retries. Write `on_failure(kind, answered)`. Return `"escalate"` (ask the next tier), `"stop"` (no answer
+# A tier's call failed for good, after all retries. Write `on_failure(kind, answered)`. Return `"escalate"` (ask the next tier), `"stop"` (no answer
 # now; the ticket goes back to the queue) or `"keep"` (the answer at hand stands). `answered` says whether an earlier tier answered validly.
 #
 # | kind | what happened |
@@ -666,23 +626,16 @@ on_failure = lab.check("ex6", on_failure)
 # **Why not escalate a throttled ticket?** A quota of the cheap tier would become a bill of the strong one, and its quota would go next. The
 # ticket can wait. **Why not escalate a wrong request?** The strong tier may answer it, so nobody would notice the mistake, only the bill.
 
-# %% id="trouble-same"
-from workshop_lib.cascade import Trouble
-from workshop_lib.llm import CallError
-
-KINDS = ("throttled", "server", "read_timeout", "validation", "access")
-cases = [(kind, answered) for kind in KINDS for answered in (False, True)]
-same = sum(on_failure(kind, answered) == Trouble().of_failure(CallError(kind, "nano", ""), answered)[1] for kind, answered in cases)
-print(f"Same as the library's default rules in {same} of {len(cases)} cases.")
-
 # %% [markdown] id="trouble-order"
-# Now order an hour in which Nano throttles everything: `without` stands before `ask` and fails every call to one tier. What does your rule cost,
+# Your rules are the library's defaults. Now order an hour in which Nano throttles everything: `without` stands before `ask` and fails every call to one tier. What does your rule cost,
 # and what the other one? (A *guardrail* that blocks is no failure; it always ends the walk.)
 
 # %% id="trouble-throttled"
-def without(tier, kind):
-    """Return an `ask` in which every call to one tier fails."""
+from workshop_lib.cascade import Trouble
+from workshop_lib.llm import CallError
 
+
+def without(tier, kind):
     def asking(model, request):
         if model == tier:
             raise CallError(kind, model, "ordered for this lab.")
@@ -797,8 +750,8 @@ lab.meter()
 #
 # 1. Charge everything that ran: losing tiers, invalid replies, judges on kept tickets too.
 # 2. It pays while `e < 1 - (cheap + gate) / strong`. With a very cheap first tier cost seldom decides; answers and time do.
-# 3. A gate or a router must beat a random choice at the same spend, on items it was not fitted on.
-# 4. Decide beforehand what happens in trouble. A throttled tier means waiting, not a bigger bill.
+# 3. A gate must beat a random choice at the same spend, on items it was not fitted on.
+# 4. Decide beforehand what happens in trouble. A throttled tier means waiting, not a bigger bill; an invalid reply is paid and escalates.
 # 5. Beside every saving put the right answers with an interval, and every single tier as a rival.
 
 # %% [markdown] id="recall"
@@ -1114,6 +1067,48 @@ for text, source in (("frobnicate", "OUTPUT"), (KNOWN, "OUTPUT"), (KNOWN, "INPUT
 import inspect
 
 print(inspect.getsource(walk))
+
+# %% [markdown] id="router"
+# ### A router before the first call
+#
+# A gate comes too late to save the first tier's call. A *router* decides before any call, from the text alone, and a ticket it sends to
+# Sonnet never pays Nano. Rules can do it. So can a model trained on the *disagreement history*: the tickets where Nano was wrong and Sonnet
+# right. It is trained without the families it is judged on.
+#
+# **Predict.** How many of the two beat a random choice that costs as much?
+
+# %% id="guess-routers"
+routers_better = ...  # 0, 1 or 2
+lab.predict("routers better", routers_better, within=0, confidence=...)
+
+# %% id="router-run"
+from workshop_lib.cascade import HeuristicRouter, Seen
+from workshop_lib.evaluation.routers import history, train_router, verdict
+
+past = history(tickets, alone["nano"], alone["sonnet"])
+rules = HeuristicRouter(start="sonnet", longer_than=400, question_marks=2, keywords=("api", "webhook", "refund"))
+chosen_by = {"the rule router": [rules.choose(Seen(None, text=text)).skips for text in past.texts]}
+print(f"Nano wrong and Sonnet right on {past.hard.sum()} of {len(tickets)} tickets. ({HERE})")
+try:
+    trained = train_router(past, split="calibration")
+    chosen_by["the learned router"] = trained.held_out >= trained.router("sonnet", share=0.3).at_least
+except ValueError as few:  # a first tier that is hardly ever wrong teaches nothing
+    print(f"No learned router: {few}")
+found = [verdict(past, later, name=name) for name, later in chosen_by.items()]
+print("\n".join(fill(one.sentence, 110) for one in found))
+lab.score("routers better", sum(one.beats for one in found))
+
+# %% [markdown] id="router-read"
+# A router that does not beat chance is worth no more than a coin, which needs no upkeep. From so few tickets that is no proof against
+# routing; it says that here nothing was shown. And one that beats chance here must do so again on the test split, which this lab leaves alone.
+
+# %% [markdown] id="instructor-router" tags=["instructor"]
+# minutes: 0
+# section: Going further: a router before the first call
+# say: Everybody who shows you a router shows you its accuracy. Ask for the random choice at the same spend.
+# show: The verdict sentences, and in them the interval.
+# ask: What would a router have to know that the ticket's text does not say?
+# allow: router-run fallback (with the stored parameters there is something to learn)
 
 # %% [markdown] id="router-trace-read"
 # ### A router in the trace

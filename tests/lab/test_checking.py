@@ -124,6 +124,33 @@ def test_blanks_inside_are_not_attempted(answer: object) -> None:
     assert judge(COST, answer).state == "not attempted"
 
 
+def _skeleton(tokens: int, price: float) -> float:  # type: ignore[empty-body]
+    per_token = price / 1_000_000  # noqa: F841
+    ...  # noqa: PIE790
+
+
+def _only_pass(tokens: int, price: float) -> None:
+    """Nothing yet."""
+    pass  # noqa: PIE790
+
+
+def _prints(tokens: int, price: float) -> None:
+    print(tokens * price / 1_000_000)
+
+
+@pytest.mark.parametrize("answer", [_skeleton, _only_pass], ids=["skeleton", "pass"])
+def test_a_function_left_as_it_was_is_not_attempted(answer: object) -> None:
+    """Without this an untouched skeleton with a line before its blank would be called a wrong answer."""
+    assert judge(COST, answer).state == "not attempted"
+
+
+def test_printing_instead_of_returning_is_told() -> None:
+    """Without this a learner who prints the result would read that nothing was attempted."""
+    outcome = judge(COST, _prints)
+    assert outcome.state == "not yet"
+    assert "print() is not enough" in outcome.reason
+
+
 def test_check_that_trips_still_answers() -> None:
     """Without this a check written with one kind of answer in mind would raise in the learner's notebook."""
     naive = Exercise("ex1", "Naive", 5, "core", "Compare.", (), 1.0, lambda answer: None if answer > 0 else "no", ())

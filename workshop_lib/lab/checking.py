@@ -1,5 +1,6 @@
 """What checks are made of: call a learner's function safely, compare with a tolerance, and judge an answer in three states."""
 
+import ast
 import asyncio
 import contextvars
 import copy
@@ -7,6 +8,7 @@ import ctypes
 import inspect
 import re
 import reprlib
+import textwrap
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -61,8 +63,8 @@ def calling(function: Any, *arguments: Any, limit_s: float | None = None, none_o
     """Call a learner's function on copies of the arguments and return its result.
 
     Coroutines are awaited; generators, also asynchronous ones, are read to their end and returned as a list. Raises NotAttempted if
-    the body or the result is still `...` or the result is None (unless `none_ok`), and NotYet if it is no function, raises, or takes
-    longer than `limit_s` seconds (LIMIT_S unless given).
+    the body or the result is still `...`, and NotYet if it is no function, raises, returns None (unless `none_ok`), or takes longer
+    than `limit_s` seconds (LIMIT_S unless given).
     """
     _refuse_no_function(function)
     copies = [_copied(argument) for argument in arguments]
@@ -80,7 +82,7 @@ def calling(function: Any, *arguments: Any, limit_s: float | None = None, none_o
             raise NotAttempted from error
         raise NotYet(f"it raised {one_line(error)}") from error
     if result is None and not none_ok:
-        raise NotAttempted
+        raise NotAttempted if _unwritten(function) else NotYet("it returned nothing (None); end it with `return` and the result, print() is not enough")
     _refuse_blank(result, none_ok=True)
     return result
 
@@ -153,6 +155,19 @@ def _refuse_no_function(function: Any) -> None:
         raise NotYet(f"it is the class {function.__name__}, but must be a function; write it with def")
     if not callable(function):
         raise NotYet(f"it is {_kind(function)}, but must be a function; hand over its name without brackets or quotes")
+
+
+def _unwritten(function: Any) -> bool:
+    """Say whether a function that returned None still holds its blank, or nothing but `pass`; so does one whose source cannot be read."""
+    try:
+        (made,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (OSError, TypeError, ValueError, SyntaxError):
+        return True
+    if not isinstance(made, ast.FunctionDef | ast.AsyncFunctionDef):
+        return True
+    if any(isinstance(node, ast.Constant) and node.value is ... for node in ast.walk(made)):
+        return True
+    return all(isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)) for line in made.body)
 
 
 def _kind(value: Any) -> str:

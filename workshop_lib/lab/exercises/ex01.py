@@ -1,9 +1,9 @@
-"""Exercises of lab 01: what one call costs, what a month costs, where the answer is in a response, and whose tokens were counted."""
+"""Exercises of lab 01: what one call and a month cost, where the answer is in a response, and whose tokens were counted."""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from workshop_lib.catalog import MILLION, Price
@@ -29,6 +29,8 @@ def _check_call_usd(answer: Any) -> str | None:
     for tokens_in, tokens_out in ((1200, 150), (90, 700), (400, 0), (34, 7)):
         got = number(calling(answer, tokens_in, tokens_out, _PRICE), "its result")
         want = call_usd(tokens_in, tokens_out, _PRICE)
+        if got == 0:
+            return "the result is 0: `//`, int() or round() has dropped the fraction of a cent; divide with `/`, and round only when you print"
         mistakes = (
             (want * 1000, "the result is 1,000 times too high: the prices are per million tokens, not per thousand"),
             (want * MILLION, "the result is a million times too high: the prices are per million tokens, so divide by 1,000,000"),
@@ -37,7 +39,13 @@ def _check_call_usd(answer: Any) -> str | None:
             (call_usd(0, tokens_out, _PRICE), "the input tokens are left out; they are charged too"),
             (want / MILLION, "the result is a million times too low: it is divided by 1,000,000 twice"),
             (tokens_in * _PRICE.input + tokens_out * _PRICE.output / MILLION, "only the output is divided by 1,000,000; put the sum in brackets first"),
+            (tokens_in * _PRICE.input / MILLION + tokens_out * _PRICE.output, "only the input is divided by 1,000,000; both prices are per million"),
+            (want * MILLION * MILLION, "it multiplies by 1,000,000; a price per million tokens has to be divided to get the price of one"),
+            (want * 10, "the result is 10 times too high; one million is 1_000_000"),
+            (want / 10, "the result is 10 times too low; one million is 1_000_000"),
+            (want * 100, "that is in cents; give USD, as the prices are in USD"),
             (call_usd(tokens_in + tokens_out, 0, _PRICE), "the output tokens are charged at the input price; each direction has its own"),
+            (call_usd(0, tokens_in + tokens_out, _PRICE), "the input tokens are charged at the output price; each direction has its own"),
             ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / MILLION, "both prices are put on all tokens; each direction has its own"),
             ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / 2 / MILLION, "it uses one blended price; each direction has its own"),
             *((round(want, digits), "the result is rounded, and a cheap call costs a small part of a cent: round when you print, not when you compute") for digits in (2, 3, 4, 5, 6)),
@@ -70,6 +78,14 @@ def _one_price(input_tokens: int, output_tokens: int, price: Price) -> float:
 
 def _blended(input_tokens: int, output_tokens: int, price: Price) -> float:
     return (input_tokens + output_tokens) * (price.input + price.output) / 2 / MILLION
+
+
+def _whole_units(input_tokens: int, output_tokens: int, price: Price) -> float:
+    return (input_tokens * price.input + output_tokens * price.output) // MILLION
+
+
+def _output_price_for_all(input_tokens: int, output_tokens: int, price: Price) -> float:
+    return (input_tokens + output_tokens) * price.output / MILLION
 
 
 def _rounded(input_tokens: int, output_tokens: int, price: Price) -> float:
@@ -188,8 +204,13 @@ def input_ratio(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str,
     return sum(usage["inputTokens"] for usage in large) / sum(usage["inputTokens"] for usage in small)
 
 
-_SMALL = tuple({"inputTokens": tokens, "outputTokens": out, "totalTokens": tokens + out} for tokens, out in ((1000, 100), (500, 150), (800, 90)))
-_LARGE = tuple({"inputTokens": tokens, "outputTokens": out, "totalTokens": tokens + out} for tokens, out in ((1300, 240), (700, 180), (1037, 300)))
+def _usages(*pairs: tuple[int, int]) -> tuple[dict[str, int], ...]:
+    return tuple({"inputTokens": tokens, "outputTokens": out, "totalTokens": tokens + out} for tokens, out in pairs)
+
+
+# The single ratios are 1.4, 1.3 and 1.29625, so that the first, the middle one and the one of the longest prompt are not all the same.
+_SMALL = _usages((500, 150), (1000, 100), (800, 90))
+_LARGE = _usages((700, 180), (1300, 240), (1037, 300))
 
 
 def _check_input_ratio(answer: Any) -> str | None:
@@ -206,6 +227,10 @@ def _check_input_ratio(answer: Any) -> str | None:
         (of("outputTokens"), "these are the output tokens; the prompt is the input"),
         (mean(pairs), "it averages the ratios of the single prompts, which counts a short prompt as much as a long one; you pay for the sums"),
         (pairs[0], "only the first prompt is used; add up all of them"),
+        (median(pairs), "it is the ratio of a single prompt, the middle or the longest one; you pay for all of them, so add them up"),
+        (len(_SMALL) * want, "one side is an average and the other a sum; use the sum of both"),
+        (want / len(_SMALL), "one side is an average and the other a sum; use the sum of both"),
+        (1.0, "it is the number of prompts; add up their inputTokens"),
         (100 * (want - 1), "it is a percentage; give the ratio, such as 1.5 for 50 % more"),
         (100 * want, "it is a percentage; give the ratio, such as 1.5 for 50 % more"),
         (want - 1, "it is the surplus; give the ratio, such as 1.5 for 50 % more"),
@@ -225,6 +250,10 @@ def _all_tokens(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str,
 
 def _mean_of_ratios(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str, int]]) -> float:
     return mean(b["inputTokens"] / a["inputTokens"] for a, b in zip(small, large, strict=True))
+
+
+def _middle_ratio(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str, int]]) -> float:
+    return median(b["inputTokens"] / a["inputTokens"] for a, b in zip(small, large, strict=True))
 
 
 def _percent_more(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str, int]]) -> float:
@@ -248,7 +277,11 @@ def _check_monthly_usd(answer: Any) -> str | None:
             (usd * _DAYS, "that is one call a day; multiply by calls_per_day too"),
             (usd * calls * 365, "that is the cost of a year; a month here has 30 days"),
             (usd * calls * 31, "that is a month of 31 days; a month here has 30"),
+            (usd * calls * 28, "that is a month of 28 days; a month here has 30"),
+            *((usd * calls * days, f"that counts {days} working days; tickets come on each of the 30 days") for days in (20, 21, 22)),
+            *((want * factor, "usd_per_call is the price of one call already; do not convert it again") for factor in (1000, 1e-3, 1e-6)),
             (100 * want, "that is in cents; give USD, as usd_per_call is in USD"),
+            (usd * 10_000 * _DAYS, "it multiplies by 10,000 whatever calls_per_day is; use the name from the brackets of def"),
             (usd * calls * 365 / 12, "that is a month of 30.4 days; count 30, so that your figures and the tables below agree"),
             (round(usd, 2) * calls * _DAYS, "one call is rounded before it is multiplied, and a cheap call rounds to nothing: round only at the end"),
             (round(usd * calls, 2) * _DAYS, "the cost of one day is rounded before it is multiplied, and the error is multiplied with it: round only at the end"),
@@ -270,6 +303,14 @@ def _one_year(usd_per_call: float, calls_per_day: int) -> float:
 
 def _whole_cents_first(usd_per_call: float, calls_per_day: int) -> float:
     return round(usd_per_call, 2) * calls_per_day * _DAYS
+
+
+def _working_days(usd_per_call: float, calls_per_day: int) -> float:
+    return usd_per_call * calls_per_day * 22
+
+
+def _fixed_volume(usd_per_call: float, calls_per_day: int) -> float:
+    return usd_per_call * 10_000 * _DAYS
 
 
 def _one_call_a_day(usd_per_call: float, calls_per_day: int) -> float:
@@ -331,6 +372,8 @@ def _bill_problem(case: str, usages: Sequence[Usage], got: Any) -> str | None:
         return f"the second thing it returned is {shown(complete, 40)}, but must be True or False"
     if _SILENT in usages and not (complete and close(usd, want_usd)):
         return f"{case}: 0 output tokens is a count, not a missing one; ask whether the key is there, not whether its value is true"
+    if usages == (None, _KNOWN) and complete:
+        return f"{case}: the last call makes the bill complete again; once a count is missing, the bill stays incomplete"
     if complete and not want_complete:
         return f"{case} is called complete: a missing count was charged as zero, so the bill is too low and nobody can see it"
     if complete != want_complete:
@@ -375,6 +418,14 @@ def _stops_at_missing(usages: Sequence[Usage], price: Price) -> tuple[float, boo
     return usd, True
 
 
+def _flag_of_the_last(usages: Sequence[Usage], price: Price) -> tuple[float, bool]:
+    usd, complete = 0.0, True
+    for usage in usages:
+        complete = usage is not None and "inputTokens" in usage and "outputTokens" in usage
+        usd += bill([usage], price)[0]
+    return usd, complete
+
+
 def _throws_the_rest_away(usages: Sequence[Usage], price: Price) -> tuple[float | None, bool]:
     usd, complete = bill(usages, price)
     return (usd, True) if complete else (None, False)
@@ -400,7 +451,9 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("swaps the directions", _swapped, "swapped"),
             Wrong("ignores the output", _no_output, "output tokens are left out"),
             Wrong("one price for both directions", _one_price, "at the input price"),
+            Wrong("the output price for both directions", _output_price_for_all, "at the output price"),
             Wrong("one blended price", _blended, "blended"),
+            Wrong("divides with //", _whole_units, "has dropped the fraction"),
             Wrong("rounds the result to six digits", _rounded, "the result is rounded"),
         ),
     ),
@@ -444,6 +497,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("upside down", _upside_down, "upside down"),
             Wrong("compares totalTokens", _all_tokens, "totalTokens"),
             Wrong("averages the ratios", _mean_of_ratios, "averages the ratios"),
+            Wrong("takes the middle ratio", _middle_ratio, "a single prompt"),
             Wrong("gives a percentage", _percent_more, "percentage"),
         ),
     ),
@@ -465,6 +519,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("a year", _one_year, "a year"),
             Wrong("rounds one call to cents first", _whole_cents_first, "round only at the end"),
             Wrong("forgets the volume", _one_call_a_day, "calls_per_day"),
+            Wrong("counts working days", _working_days, "22 working days"),
+            Wrong("writes the lab's volume into the function", _fixed_volume, "whatever calls_per_day is"),
         ),
     ),
     Exercise(
@@ -486,6 +542,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("missing output tokens are zero", _only_none_is_missing, "inputTokens only is called complete"),
             Wrong("zero tokens are missing", _zero_is_missing, "0 output tokens is a count"),
             Wrong("stops at the first missing usage", _stops_at_missing, "go on with the rest"),
+            Wrong("the last call decides the flag", _flag_of_the_last, "complete again"),
             Wrong("throws the known part away", _throws_the_rest_away, "known part is thrown away"),
         ),
     ),

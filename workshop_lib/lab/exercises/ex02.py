@@ -1,5 +1,6 @@
 """Exercises of lab 02: a strict validator, reliability, calibration, thresholds, what it takes to promise, and what invalid replies cost."""
 
+import ast
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -48,6 +49,11 @@ _BAD: tuple[tuple[str, str], ...] = (
     ),
     ('{"answer": "Uranus", "confid', "it accepts a reply that was cut off in the middle"),
     ("I think it is Uranus.", "it accepts prose without any object"),
+    (
+        'Sure! {"answer": "Uranus", "confidence": 4}',
+        "it accepts an object with prose before it: the text must be one JSON object and nothing else (json.loads on the whole text sees that)",
+    ),
+    ("{'answer': 'Uranus', 'confidence': 4}", "it accepts single quotes, which is Python and not JSON; and eval would run whatever the model wrote"),
     ('["Uranus", 5]', "it accepts a list: JSON, but not an object"),
     ("", "it accepts an empty reply"),
 )
@@ -165,6 +171,22 @@ def _rounds_with_int(text: str) -> Fields | None:
         return None
 
 
+def _object_in_prose(text: str) -> Fields | None:
+    try:
+        fields: Fields = json.loads(text[text.index("{") : text.rindex("}") + 1])
+        return fields if "answer" in fields and fields["confidence"] in (1, 2, 3, 4, 5) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _evaluates(text: str) -> Fields | None:
+    try:
+        fields = ast.literal_eval(text)
+        return fields if "answer" in fields and fields["confidence"] in (1, 2, 3, 4, 5) else None
+    except (ValueError, SyntaxError, KeyError, TypeError):
+        return None
+
+
 def _between_ratings(text: str) -> Fields | None:
     try:
         fields: Fields = json.loads(text)
@@ -235,12 +257,22 @@ def _same_rows(got: Sequence[Sequence[float]], want: Sequence[Sequence[float]]) 
 def _rows_problem(got: Sequence[Sequence[float]], want: Sequence[Row], pairs: Sequence[tuple[float, bool]], bins: int) -> str | None:
     if _same_rows(got, want):
         return None
+    if not got:
+        return "it returned an empty list; look for a `return` inside the loop, or a list that is never added to"
+    if _same_rows([(n, claimed, right) for claimed, right, n in got], want):
+        return "the number of answers comes last: a row is (answers, mean confidence, share right)"
     if any(row[0] == 0 or row[0] != row[0] for row in got):
         return "it gives a row to a bin without answers; leave such a bin out, it says nothing"
     if _same_rows([(n, right, claimed) for n, claimed, right in got], want):
         return "mean confidence and share right are swapped: a row is (answers, mean confidence, share right)"
     if _same_rows([(row[0] / len(pairs), *row[1:]) for row in want], got):
         return "the first number is a share of all answers; give the number of answers in the bin"
+    if _same_rows([(n, claimed * n / len(pairs), right * n / len(pairs)) for n, claimed, right in want], got):
+        return "mean and share are divided by all answers; divide by the answers in the bin"
+    if _same_rows(reliability_rows(_STATED, _WAS_RIGHT, 10), got):
+        return "it cuts into 10 bins, and 5 were asked for; use `bins`"
+    if len({row[0] for row in got}) == 1 and len(got) == bins:
+        return "each bin holds the same number of answers; cut the scale from 0 to 1 into equal parts, however many answers fall into each"
     if _same_rows([(row[0], row[1], row[2] * row[0]) for row in want], got):
         return "the third number is how many were right; divide it by the answers in the bin"
     if _same_rows([(row[0], row[1], 1 - row[2]) for row in want], got):
@@ -298,6 +330,19 @@ def _middle_of_bin(confidence: Sequence[float], correct: Sequence[bool], bins: i
     return [(n, (math.ceil(claimed * bins) - 0.5) / bins, right) for n, claimed, right in reliability_rows(confidence, correct, bins)]
 
 
+def _ten_bins(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return reliability_rows(confidence, correct, 10)
+
+
+def _means_over_all(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    total = len(confidence)
+    return [(n, claimed * n / total, right * n / total) for n, claimed, right in reliability_rows(confidence, correct, bins)]
+
+
+def _returns_early(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
+    return reliability_rows(confidence, correct, bins)[:0]
+
+
 def _swapped_columns(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
     return [(n, right, claimed) for n, claimed, right in reliability_rows(confidence, correct, bins)]
 
@@ -331,6 +376,10 @@ def _check_calibration_error(answer: Any) -> str | None:
         (math.sqrt(sum(n * gap * gap for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total), "it squares the gaps and takes the root; take their size"),
         (want * total / len(_TABLE), "it divides by the number of rows; each gap is weighed by answers, so divide by all answers"),
         (100 * want, "it is a percentage; give a number from 0 to 1"),
+        (abs(sum(gaps)) / len(gaps), "every bin counts the same, and gaps of opposite sign cancel: take the size of each gap, and weigh it by its answers"),
+        (_TABLE[-1][0] * abs(gaps[-1]) / total, "only the last bin is in it; add up in the loop, with +="),
+        (_TABLE[0][0] * abs(gaps[0]) / total, "only the first bin is in it; look for a `return` inside the loop"),
+        (min(map(abs, gaps)), "that is the smallest gap alone; every bin has a part in it"),
     )
     wrong = diagnosed(got, want, mistakes, f"the table {list(_TABLE)}")
     if wrong:
@@ -357,6 +406,13 @@ def _not_normalised(rows: Sequence[Row]) -> float:
 
 def _largest_gap(rows: Sequence[Row]) -> float:
     return max(abs(right - claimed) for _, claimed, right in rows)
+
+
+def _last_bin_only(rows: Sequence[Row]) -> float:
+    total, result = sum(n for n, _, _ in rows), 0.0
+    for n, claimed, right in rows:
+        result = n * abs(right - claimed) / total
+    return result
 
 
 def _over_rows(rows: Sequence[Row]) -> float:
@@ -394,7 +450,13 @@ def _check_fit(pairs: Any) -> Map:
     given = _pairs_of(pairs, "fit")
     share = sum(right for _, right in given) / len(given)
     height = sum(c for c, _ in given) / len(given)
-    return lambda c: 0.5 * share + 0.1 * height + 0.3 * c
+
+    def apply(c: float) -> float:
+        if not isinstance(c, int | float):
+            raise NotYet(f"it hands {shown(c, 40)} to the map, which takes one confidence at a time")
+        return 0.5 * share + 0.1 * height + 0.3 * c
+
+    return apply
 
 
 def _check_gap(pairs: Any) -> float:
@@ -403,11 +465,16 @@ def _check_gap(pairs: Any) -> float:
 
 
 def _pairs_of(pairs: Any, name: str) -> list[Pair]:
+    if callable(pairs):
+        raise NotYet(f"it hands the map itself to {name}; call the map on each confidence, and hand over pairs (confidence, right)")
     given = list(pairs)
     if not given:
         raise NotYet(f"it hands no answers to {name}; the families are split in two, and neither part is empty")
     if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in given):
-        raise NotYet(f"it hands {shown(given[0], 40)} to {name}, which takes pairs (confidence, right); leave the family out")
+        advice = "leave the family out" if isinstance(given[0], tuple | list) else "keep each confidence together with its `right`"
+        raise NotYet(f"it hands {shown(given[0], 40)} to {name}, which takes pairs (confidence, right); {advice}")
+    if any(isinstance(confidence, bool) for confidence, _ in given) or any(isinstance(right, float) for _, right in given):
+        raise NotYet(f"it hands {shown(given[0], 40)} to {name}; a pair is (confidence, right), in this order, and `right` is True or False")
     return given
 
 
@@ -435,6 +502,7 @@ def _check_honest_errors(answer: Any) -> str | None:
         (_errors_of(whole, unseen, unseen), "the map has seen the answers that it is judged on; fit it on the chosen families only"),
         (_errors_of(seen, whole, whole), "it judges on all answers, and the map was fitted on half of them; judge on the others only"),
         (_errors_of(seen, seen, seen), "it judges on the families that the map was fitted on; judge on the others"),
+        (_errors_of(unseen, unseen, unseen), "the map is fitted to the families that it is judged on; fit it on the chosen ones"),
         (_errors_of(seen, whole, unseen), "before and after are measured on different answers; measure both on the families not chosen"),
         (_errors_of(seen, seen, unseen), "before and after are measured on different answers; measure both on the families not chosen"),
         (_errors_of(seen, unseen, whole), "before and after are measured on different answers; measure both on the families not chosen"),
@@ -487,6 +555,18 @@ def _by_answer(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, 
     return error(unseen), error([(calibrated(c), right) for c, right in unseen])
 
 
+def _fitted_on_the_unseen(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
+    unseen = _without_family(_halves(answers)[1])
+    calibrated = fit(unseen)
+    return error(unseen), error([(calibrated(c), right) for c, right in unseen])
+
+
+def _right_lost(answers: Sequence[Graded], fit: Fit, error: Any) -> tuple[float, float]:
+    seen, unseen = (_without_family(half) for half in _halves(answers))
+    calibrated = fit(seen)
+    return error(unseen), error([calibrated(c) for c, _ in unseen])
+
+
 def _never_applied(answers: Sequence[Graded], fit: Fit, error: Gap) -> tuple[float, float]:
     before = honest_errors(answers, fit, error)[0]
     return before, before
@@ -530,6 +610,9 @@ def _check_at_threshold(answer: Any) -> str | None:
         ((errors, escalated), "it counts every wrong answer as caught, also those above the threshold, which nobody looks at"),
         ((escalated, caught), "the two numbers are swapped: errors caught first, then escalations"),
         ((errors - caught, escalated), "these are the errors that slip through; count those below the threshold"),
+        ((caught, errors), "the second number counts all wrong answers; escalations are all answers below the threshold, right or wrong"),
+        ((caught, escalated - caught), "the second number leaves the errors out; escalations are all answers below the threshold, right or wrong"),
+        ((sum(c < _CUT or not right for c, right in pairs), escalated), "caught are answers that are wrong and below the threshold; it counts those that are one or the other"),
         ((caught / errors, escalated / len(_SAID)), "these are shares; give the two counts"),
         ((caught / errors, escalated), "the first number is a share; give the two counts"),
         ((caught / escalated, escalated), "the first number is a share; give the two counts"),
@@ -537,6 +620,8 @@ def _check_at_threshold(answer: Any) -> str | None:
     for value, says in mistakes:
         if _same_pair(got, value):
             return says
+    if got[0] < 0:
+        return "the errors caught are negative: `~` turns the Python values True and False into -2 and -1; write `not`"
     if not _same_pair(got, (caught, escalated)):
         return f"at {_CUT} it should give {(caught, escalated)} for confidences {list(_SAID)} and right {list(_TRUE)}, and gives {_plain(got)}"
     other = _pair(calling(answer, list(_SAID), list(_TRUE), 0.5, none_ok=True), *_COUNTS)
@@ -585,6 +670,16 @@ def _high_escalates(confidence: Sequence[float], correct: Sequence[bool], thresh
 
 def _every_error(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
     return sum(not right for right in correct), at_threshold(confidence, correct, threshold)[1]
+
+
+def _low_or_wrong(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    pairs = list(zip(confidence, correct, strict=True))
+    return sum(c < threshold or not right for c, right in pairs), sum(c < threshold for c, _ in pairs)
+
+
+def _tilde(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    below = [int(right) for c, right in zip(confidence, correct, strict=True) if c < threshold]
+    return sum(~right for right in below), len(below)
 
 
 def _as_shares(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[float, float]:
@@ -936,6 +1031,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("takes the first of two objects", _first_object, "picks one of two objects"),
             Wrong("int() makes it fit", _rounds_with_int, "a text and not a number"),
             Wrong("a range instead of five values", _between_ratings, "between two ratings"),
+            Wrong("cuts the object out of prose", _object_in_prose, "prose before it"),
+            Wrong("evaluates the text as Python", _evaluates, "Python and not JSON"),
             Wrong("raises on a cut-off reply", _raises_on_bad_json, "do not raise"),
             Wrong("raises on a word", _raises_on_a_word, "do not raise"),
         ),
@@ -962,6 +1059,9 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("keeps empty bins", _empty_bins_kept, "without answers"),
             Wrong("takes the middle of the bin", _middle_of_bin, "middle of the bin"),
             Wrong("swaps the columns", _swapped_columns, "swapped"),
+            Wrong("always ten bins", _ten_bins, "use `bins`"),
+            Wrong("divides by all answers", _means_over_all, "divided by all answers"),
+            Wrong("returns inside the loop", _returns_early, "inside the loop"),
         ),
     ),
     Exercise(
@@ -984,6 +1084,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("does not divide", _not_normalised, "grows with the sample"),
             Wrong("takes the largest gap", _largest_gap, "largest gap"),
             Wrong("divides by the rows", _over_rows, "number of rows"),
+            Wrong("overwrites in the loop", _last_bin_only, "only the last bin"),
             Wrong("rounds", _rounded_error, "looks rounded"),
         ),
     ),
@@ -1009,6 +1110,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("measures before on everything", _before_on_all, "different answers"),
             Wrong("splits by answer", _by_answer, "near-duplicates"),
             Wrong("never applies the map", _never_applied, "both numbers are the error before"),
+            Wrong("fits on the families it judges on", _fitted_on_the_unseen, "fitted to the families that it is judged on"),
+            Wrong("loses the right answers", _right_lost, "together with its `right`"),
             Wrong("hands over the family", _family_left_in, "leave the family out"),
         ),
     ),
@@ -1031,6 +1134,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("counts the right ones", _right_ones, "caught are the wrong ones"),
             Wrong("escalates high confidence", _high_escalates, "upside down"),
             Wrong("every error is caught", _every_error, "also those above the threshold"),
+            Wrong("low or wrong", _low_or_wrong, "one or the other"),
+            Wrong("~ in place of not", _tilde, "write `not`"),
             Wrong("gives shares", _as_shares, "give the two counts"),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Exercises of lab 03: keep or escalate, walk and charge, when it pays, the rules for tickets, a judge's bill, trouble, safety flags, and a list that leaks."""
+"""Exercises of lab 03: keep or escalate, walk and charge, when it pays, rules for tickets, a judge's bill, trouble, flags, a list that leaks."""
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
@@ -155,11 +155,13 @@ def _asked_problem(asked: list[str], must_ask: list[str]) -> str | None:
     twice = next((tier for tier in asked if asked.count(tier) > 1), None)
     if twice:
         return f"it asks {twice} {asked.count(twice)} times and so pays {asked.count(twice)} times; call ask_tier once for each tier and keep both results"
+    if asked[0] != must_ask[0]:
+        return f"it begins with {asked[0]}; ask the tiers in the order they are given, the cheapest first"
     if len(asked) > len(must_ask):
         return f"it goes on to {asked[len(must_ask)]} after {must_ask[-1]} gave an answer to keep; stop there, or the saving is gone"
     if len(asked) < len(must_ask):
         return f"it does not ask {must_ask[len(asked)]}, although no answer before it may be kept"
-    return f"it asks {', '.join(asked)} in this order; begin with the first tier, the cheapest"
+    return f"it begins with {asked[0]}; ask the tiers in the order they are given, the cheapest first"
 
 
 def _usd_problem(got: Any, want: float, must_ask: list[str], ratings: dict[str, int | None]) -> str | None:
@@ -257,6 +259,10 @@ def _fixed_threshold(question: Any, tiers: Sequence[str], ask: AskTier, threshol
     return cascade(question, tiers, ask, 4)
 
 
+def _strongest_first(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
+    return cascade(question, tiers[::-1], ask, threshold)
+
+
 def _asks_twice(question: Any, tiers: Sequence[str], ask: AskTier, threshold: int) -> Walked:
     answer, usd = None, 0.0
     for tier in tiers:
@@ -300,6 +306,12 @@ def _check_break_even(answer: Any) -> str | None:
             (1 - cheap + gate / strong, "only the gate is divided by the strong model's cost; put cheap + gate in brackets"),
             (1 - strong / (cheap + gate), "the fraction is upside down; divide by what you compare with, the strong model"),
             (100 * want, "it is a percentage; give a share between 0 and 1"),
+            ((strong - cheap - gate) / cheap, "it divides by the first tier's cost; the share is of what you compare with, the strong model's"),
+            (strong / (cheap + gate), "it says how many times as much the strong model costs; the share that may escalate is what the rest of its cost buys"),
+            ((strong - cheap) / (strong + gate), "it charges the gate only on escalated items; the gate looks at every item"),
+            (1 - cheap / strong + gate, "the gate is not divided by the strong model's cost, and is added; put cheap + gate in brackets"),
+            ((cheap + gate) / (strong - cheap), "it divides by the gap in price; solve cheap + gate + e * strong = strong for e"),
+            *((round(want, digits), "it is rounded: round when you print, not when you compute") for digits in (1, 2, 3)),
             (strong - cheap - gate, "it is an amount in USD; divide by the strong model's cost to make it a share"),
             (1 - (cheap + gate) / (cheap + gate + strong), "it divides by all costs together; the comparison is with the strong model alone"),
         )
@@ -328,6 +340,18 @@ def _fraction_upside_down(cheap: float, strong: float, gate: float) -> float:
 
 def _without_sign(cheap: float, strong: float, gate: float) -> float:
     return abs(break_even(cheap, strong, gate))
+
+
+def _over_cheap(cheap: float, strong: float, gate: float) -> float:
+    return (strong - cheap - gate) / cheap
+
+
+def _gate_on_escalated(cheap: float, strong: float, gate: float) -> float:
+    return (strong - cheap) / (strong + gate)
+
+
+def _rounded_share(cheap: float, strong: float, gate: float) -> float:
+    return round(break_even(cheap, strong, gate), 2)
 
 
 def _as_percentage(cheap: float, strong: float, gate: float) -> float:
@@ -443,6 +467,8 @@ def _check_judge_bill(answer: Any) -> str | None:
         wrong = _usd_per_ticket_problem(usd, want, rate) or _share_problem(share, want_share, want, rate)
         if wrong:
             return wrong
+    if number(calling(answer, _JUDGE, _JUDGE_PRICE, 1.0, _CHEAP, _CHEAP)[1], "the break-even") >= 0:
+        return "with a strong tier no dearer than the first one the break-even is not below 0; leave the sign, it says that the cascade never pays"
     return None
 
 
@@ -459,6 +485,8 @@ def _usd_per_ticket_problem(got: float, want: float, rate: float) -> str | None:
         (call / rate, "it divides by the rate; fewer judged tickets must make the bill smaller, so multiply"),
         (swapped, "the two prices are swapped: input tokens cost price.input, output tokens price.output"),
         (all_tokens * _JUDGE_PRICE.input, "output tokens have a price of their own, price.output"),
+        (call * (1 - rate), "it charges the tickets that are not judged; `rate` is the share that is"),
+        (want / 100, "the rate is divided by 100; it is a share already, 0.25 and not 25"),
         (want + _CHEAP, "the first tier's cost is in it; the bill is the judge's alone"),
     )  # fmt: skip
     return diagnosed(got, want, mistakes, f"{used_in} tokens in and {used_out} out at {_JUDGE_PRICE.input:g} and {_JUDGE_PRICE.output:g} USD per million, rate {rate:g},")
@@ -476,6 +504,8 @@ def _share_problem(got: float, want: float, bill: float, rate: float) -> str | N
             "the break-even charges the judge only on kept tickets; it has graded the escalated ones too, that is why they escalate",
         ),
         (break_even(_CHEAP, _STRONG, bill / rate), "the break-even charges a judge call on every ticket, but only the share `rate` is judged"),
+        (break_even(_CHEAP, _STRONG, 2 * bill), "the judge is in the break-even twice; hand it over once, as the gate"),
+        (break_even(_STRONG, _CHEAP, bill), "cheap and strong are swapped in the call of break_even"),
         (1 - want, "the second result is the share that the first tier and the judge cost; the rest, up to 1, may escalate"),
         (100 * want, "the break-even is a percentage; give a share"),
     )
@@ -513,6 +543,16 @@ def _rate_only_in_bill(usage: Usage, price: Price, rate: float, cheap: float, st
 
 def _break_even_without_judge(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
     return rate * _call_usd(usage, price), break_even(cheap, strong, 0)
+
+
+def _the_other_share(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    bill = (1 - rate) * _call_usd(usage, price)
+    return bill, break_even(cheap, strong, bill)
+
+
+def _sign_lost(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
+    usd, share = judge_bill(usage, price, rate, cheap, strong)
+    return usd, max(share, 0.0)
 
 
 def _divides_by_rate(usage: Usage, price: Price, rate: float, cheap: float, strong: float) -> Bill:
@@ -555,6 +595,8 @@ _FAILURES: tuple[tuple[str, bool, str], ...] = (
 def _direction(answer: Any, kind: str, answered: bool, none_ok: bool) -> str:
     case = f'("{kind}", {answered})'
     got = calling(answer, kind, answered, none_ok=none_ok)
+    if got == "retry":
+        raise NotYet(f'it returned "retry" for {case}, but the retries are over; say where the ticket goes now')
     if not isinstance(got, str) or got not in _DIRECTIONS:
         raise NotYet(f'it returned {shown(got, 40)} for {case}; return "escalate", "stop" or "keep"')
     return got
@@ -587,6 +629,10 @@ def _stops_at_every_failure(kind: str, answered: bool) -> str:
 
 def _ignores_the_answer(kind: str, answered: bool) -> str:
     return "escalate" if kind in ("server", "read_timeout") else "stop"
+
+
+def _retries(kind: str, answered: bool) -> str:
+    return "keep" if answered else "retry"
 
 
 def _hides_mistakes(kind: str, answered: bool) -> str:
@@ -783,6 +829,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("the last reply wins, valid or not", _last_reply_counts, "wipes out the answer"),
             Wrong("the most confident answer wins", _most_confident, "cannot be compared"),
             Wrong("a fixed 4 for the threshold", _fixed_threshold, "a fixed 4"),
+            Wrong("begins with the strongest", _strongest_first, "in the order they are given"),
             Wrong("asks each tier twice", _asks_twice, "pays 2 times"),
             Wrong("falls over an invalid reply", _falls_over_invalid, "an invalid reply comes as None"),
         ),
@@ -807,6 +854,9 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("fraction upside down", _fraction_upside_down, "fraction is upside down"),
             Wrong("hides a negative result", _without_sign, "zero or less"),
             Wrong("a percentage", _as_percentage, "percentage"),
+            Wrong("divides by the cheap tier", _over_cheap, "divides by the first tier's cost"),
+            Wrong("the gate on escalated items only", _gate_on_escalated, "the gate looks at every item"),
+            Wrong("rounds", _rounded_share, "it is rounded"),
         ),
     ),
     Exercise(
@@ -854,6 +904,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("every ticket judged, whatever the rate", _every_ticket_judged, "only the share `rate`"),
             Wrong("the rate in the bill only", _rate_only_in_bill, "a judge call on every ticket"),
             Wrong("the break-even without the judge", _break_even_without_judge, "leaves the judge out"),
+            Wrong("charges the tickets not judged", _the_other_share, "not judged"),
+            Wrong("hides a negative break-even", _sign_lost, "leave the sign"),
             Wrong("divides by the rate", _divides_by_rate, "divides by the rate"),
             Wrong("the input price for all tokens", _input_price_for_all, "a price of their own"),
         ),
@@ -878,6 +930,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("ignores the answer at hand", _ignores_the_answer, "a valid answer at hand is better than none"),
             Wrong("escalates a wrong request", _hides_mistakes, "nobody sees the mistake"),
             Wrong("keeps although nobody answered", _keeps_nothing, "there is nothing to keep"),
+            Wrong("retries once more", _retries, "the retries are over"),
             Wrong("a later throttle throws the answer away", _later_throttle_stops, "does not keep a valid answer"),
         ),
     ),
