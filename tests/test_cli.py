@@ -226,7 +226,7 @@ def test_report_folder_that_cannot_be_written_is_refused_before_any_call(monkeyp
     """Without it a bake-off would be run and paid for, and then its report lost."""
     import os
 
-    from workshop_lib import bakeoff_command
+    from workshop_lib.commands import bakeoff as bakeoff_command
     from workshop_lib.errors import SettingsError
 
     monkeypatch.setattr(bakeoff_command, "open_backend", lambda **_: pytest.fail("a call was made"))
@@ -279,7 +279,7 @@ def test_bakeoff_on_broken_own_tickets_is_one_line(tmp_path: Path, text: str, wo
     """Without it a missing label would end in a traceback after the models were paid."""
     source = tmp_path / "mine.jsonl"
     source.write_text(text, encoding="utf-8")
-    from workshop_lib.bakeoff_command import Options, bakeoff
+    from workshop_lib.commands.bakeoff import Options, bakeoff
     from workshop_lib.errors import DataError
 
     with pytest.raises(DataError) as refused:
@@ -299,7 +299,7 @@ def test_bakeoff_on_broken_own_tickets_is_one_line(tmp_path: Path, text: str, wo
 )
 def test_bakeoff_options_that_do_not_fit_are_one_line(fields: dict[str, object], words: str) -> None:
     """Without it a slip would be a traceback, or be passed over."""
-    from workshop_lib.bakeoff_command import Options, bakeoff
+    from workshop_lib.commands.bakeoff import Options, bakeoff
     from workshop_lib.errors import WorkshopError
 
     with pytest.raises(WorkshopError) as refused:
@@ -320,7 +320,7 @@ def test_stopped_bakeoff_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
     """Without it somebody who pressed Ctrl-C would not know that nothing is lost, or what to type."""
     import typer
 
-    from workshop_lib import bakeoff_command
+    from workshop_lib.commands import bakeoff as bakeoff_command
     from workshop_lib.llm import Cost, Reply, Request, Usage
 
     asked = []

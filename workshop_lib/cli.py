@@ -153,7 +153,7 @@ def triage(
     policy: Annotated[str, typer.Option(help="documented or published.")] = "documented",
 ) -> None:
     """Route one ticket through the cascade and show every step with its cost."""
-    from workshop_lib.terminal import triage_one
+    from workshop_lib.commands.terminal import triage_one
 
     typer.echo(triage_one(text, subject, policy))
 
@@ -184,8 +184,8 @@ def bulk(
     Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for a wrong option, 3 if it was stopped by a limit, an
     outage or Ctrl-C and can be gone on with.
     """
-    from workshop_lib.bulk_command import Options
-    from workshop_lib.bulk_command import bulk as run_command
+    from workshop_lib.commands.bulk import Options
+    from workshop_lib.commands.bulk import bulk as run_command
 
     options = Options(
         Path(source), out, policy, concurrency, processes, rpm or (), tpm or (), tier_concurrency or (), max_usd, max_calls, deadline, strict, restart, summary,
@@ -219,8 +219,8 @@ def batch(
 
     Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for a wrong option, 3 if it stopped and can be gone on with.
     """
-    from workshop_lib.batch_command import Options
-    from workshop_lib.batch_command import batch as run_command
+    from workshop_lib.commands.batch import Options
+    from workshop_lib.commands.batch import batch as run_command
 
     options = Options(
         source, out, bucket, policy, form, role, wait, max_usd, min_records, max_records, max_mb, hours, resubmit, restart, summary, yes
@@ -244,7 +244,7 @@ def capacity(
 ) -> None:
     """Say what so many tickets a day take: calls a second, calls at once, quota, processes, USD."""
     from workshop_lib.bulk.capacity import Known, plan
-    from workshop_lib.bulk_command import by_model
+    from workshop_lib.commands.bulk import by_model
 
     known = Known(by_model("--input-tokens", input_tokens or ()), by_model("--output-tokens", output_tokens or ()), by_model("--p95-ms", p95_ms or ()))
     named = [name.strip() for name in tiers.split(",")]
@@ -274,8 +274,8 @@ def bakeoff(
     out: Annotated[Path | None, typer.Option(help="Folder of the report; default: out/ in the checkout.")] = None,
 ) -> None:
     """Run all arms on the same tickets, print the table, and write the report."""
-    from workshop_lib.bakeoff_command import Options
-    from workshop_lib.bakeoff_command import bakeoff as run_command
+    from workshop_lib.commands.bakeoff import Options
+    from workshop_lib.commands.bakeoff import bakeoff as run_command
 
     options = Options(split, tickets, calibration, limit, every, label, dry_run, live, yes, seed, cache, reviews, json, report, out)
     run_command(options, sys.argv[2:])
@@ -295,7 +295,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise SettingsError(f"The service needs {error.name}, which is not installed. Run: pip install 'cascade-workshop[service]'") from error
     from workshop_lib.backend import open_backend
-    from workshop_lib.terminal import policy_named
+    from workshop_lib.commands.terminal import policy_named
 
     chosen = policy_named(policy)
     limits = service.Limits()
@@ -313,7 +313,7 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="Write the whole history as JSON to this file.")] = None,
 ) -> None:
     """Run one ticket through the state machine on this machine, models played by the sandbox, and show the execution's history."""
-    from workshop_lib import cloud_command
+    from workshop_lib.commands import cloud as cloud_command
 
     cloud_command.simulate(text, subject, fault, diagram, out)
 

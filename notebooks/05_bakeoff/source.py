@@ -1116,7 +1116,7 @@ for name, n, threshold in (
     rows.append({"tickets": name, "near": threshold, **report.row})
 shown = ["tickets", "near", "hits", "hit_low", "hit_high", "false", "false_low", "false_high", "changed", "saving", "saving_low", "saving_high"]
 print(f"Documented cascade ({HERE}); bounds are 95 % by scenario family")
-print(text_table(pd.DataFrame(rows)[shown], {name: 2 for name in shown}))
+print(text_table(pd.DataFrame(rows)[shown], dict.fromkeys(shown, 2)))
 hits = report.rows.loc[report.rows["hit"], "item_id"]
 print(f"\nFrom {threshold:g}: {hits.str.endswith('again').sum()} of {len(resent)} tickets that came again are hits,")
 print(f"and {hits.str.endswith('worse').sum()} of {len(worse)} with bad news, which get the answer from before it.")

@@ -240,7 +240,7 @@ def test_nothing_of_a_run_reads_the_wall_clock() -> None:
     """Without it a clock that is set back, or jumps at the end of summer time, could stall a run or end it."""
     read = [
         f"{path.name}: {node.attr}"
-        for path in [*(ROOT / "workshop_lib" / "bulk").rglob("*.py"), ROOT / "workshop_lib" / "llm" / "retry.py", ROOT / "workshop_lib" / "bulk_command.py"]
+        for path in [*(ROOT / "workshop_lib" / "bulk").rglob("*.py"), ROOT / "workshop_lib" / "llm" / "retry.py", ROOT / "workshop_lib" / "commands" / "bulk.py"]
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in {"time", "now", "utcnow", "today", "time_ns"} and isinstance(node.value, ast.Name) and node.value.id in {"time", "datetime", "date"}
     ]

@@ -97,7 +97,7 @@ def test_a_missing_machine_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
 def opened_sandbox(sandbox: Any, sandbox_settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the command the tests' sandbox."""
     settings = sandbox_settings.model_copy(update={"bedrock_endpoint": sandbox.root})
-    monkeypatch.setattr("workshop_lib.cloud_command.open_backend", lambda: settings)
+    monkeypatch.setattr("workshop_lib.commands.cloud.open_backend", lambda: settings)
 
 
 @pytest.mark.slow
@@ -121,6 +121,6 @@ def test_simulate_refuses_what_is_wrong(arguments: list[str], named: str) -> Non
 
 def test_simulate_does_not_go_live(monkeypatch: pytest.MonkeyPatch, sandbox_settings: Any) -> None:
     """Without it a simulation could be paid for."""
-    monkeypatch.setattr("workshop_lib.cloud_command.open_backend", lambda: sandbox_settings.model_copy(update={"backend": "live"}))
+    monkeypatch.setattr("workshop_lib.commands.cloud.open_backend", lambda: sandbox_settings.model_copy(update={"backend": "live"}))
     said = CliRunner().invoke(cli.app, ["cloud", "simulate", "x"])
     assert "WORKSHOP_BACKEND=sandbox" in str(said.exception)

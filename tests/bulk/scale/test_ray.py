@@ -20,7 +20,7 @@ from workshop_lib.bulk.journal import InUse
 from workshop_lib.bulk.scale import run
 from workshop_lib.bulk.scale.cluster import ADDRESS, Cluster, connected
 from workshop_lib.bulk.scale.manifest import open_manifest
-from workshop_lib.bulk_command import Options, bulk
+from workshop_lib.commands.bulk import Options, bulk
 from workshop_lib.paths import ROOT
 
 pytestmark = [

@@ -10,15 +10,15 @@ import pytest
 import typer
 from scaling import Connected
 
-from workshop_lib import bulk_command
 from workshop_lib.bulk.journal import InUse, open_journal
 from workshop_lib.bulk.scale import cluster, run
 from workshop_lib.bulk.scale.ledger import Ledger
 from workshop_lib.bulk.scale.parts import Part
 from workshop_lib.bulk.scale.worker import Task, Worker, waited
 from workshop_lib.bulk.station import Pace
-from workshop_lib.bulk_command import Options, bulk
 from workshop_lib.cascade import documented
+from workshop_lib.commands import bulk as bulk_command
+from workshop_lib.commands.bulk import Options, bulk
 from workshop_lib.errors import DataError, SettingsError, WorkshopError
 from workshop_lib.settings import load
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from workshop_lib import terminal
 from workshop_lib.cascade import ClassifierRouter, JudgeGate, Policy
+from workshop_lib.commands import terminal
 from workshop_lib.llm import CallError, Cost, Reply, Request, Usage
 
 SURE = {"category": "billing", "priority": "P3", "confidence": 0.9, "reasoning": "r", "needs_human": False}

@@ -24,10 +24,10 @@ from workshop_lib.bulk.identity import identity
 from workshop_lib.bulk.journal import open_journal
 from workshop_lib.bulk.station import models_of
 from workshop_lib.cascade import Policy
+from workshop_lib.commands.terminal import policy_named
 from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.llm import connect
 from workshop_lib.settings import Settings, load
-from workshop_lib.terminal import policy_named
 
 _SANDBOX_POLL_S = (0.2, 2.0)
 _LIVE_POLL_S = (10.0, 120.0)

@@ -13,9 +13,9 @@ from typer.main import get_command
 sys.path.append(str(Path(__file__).parent / "batch"))
 from batch_bench import Bench, Bucket, sandbox_over, tickets
 
-from workshop_lib import batch_command
-from workshop_lib.batch_command import Options, batch
 from workshop_lib.cli import app
+from workshop_lib.commands import batch as batch_command
+from workshop_lib.commands.batch import Options, batch
 from workshop_lib.errors import DataError, SettingsError, WorkshopError
 from workshop_lib.paths import ROOT
 from workshop_lib.settings import Settings

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import typer
 
-from workshop_lib import bulk_command
-from workshop_lib.bulk_command import Options, bulk
+from workshop_lib.commands import bulk as bulk_command
+from workshop_lib.commands.bulk import Options, bulk
 from workshop_lib.errors import DataError, SettingsError, UnknownModelError
 from workshop_lib.paths import ROOT
 

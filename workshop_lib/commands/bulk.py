@@ -29,9 +29,9 @@ from workshop_lib.bulk.station import Pace, Station
 from workshop_lib.bulk.summary import Summary, summary
 from workshop_lib.bulk.work import Engine, threads
 from workshop_lib.cascade import Policy
+from workshop_lib.commands.terminal import policy_named
 from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.settings import Settings, load
-from workshop_lib.terminal import policy_named
 
 _INTERRUPTED = 130
 

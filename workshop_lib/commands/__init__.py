@@ -1,0 +1,1 @@
+"""What the larger subcommands of `workshop` do, one module each; the command line itself is in `cli`."""
