@@ -10,6 +10,7 @@ from typing import Any
 from workshop_lib.sandbox.ask import Turn
 
 _TICKET = re.compile(r"<ticket>\n?(.*?)(?:</ticket>|\Z)", re.DOTALL)
+_GRADED = re.compile(r"<answer>\n?(.*?)(?:</answer>|\Z)", re.DOTALL)
 _ID_LINE = re.compile(r"^[^\w\n]{0,4}(?:ticket[ _]?)?id\W{1,4}([A-Za-z0-9_.:@#-]{1,64})", re.IGNORECASE | re.MULTILINE)
 _CONTEXT_LINE = re.compile(r"^(?:id|ticket[ _]id|customer[ _]tier|tier):.*\n?", re.IGNORECASE)
 _SUBJECT = re.compile(r"^subject:[ \t]*", re.IGNORECASE)
@@ -43,7 +44,8 @@ def read(turns: Sequence[Turn]) -> Reading:
     for text in reversed(said):
         tickets = _TICKET.findall(text)
         if tickets:
-            return _ticket(tickets[-1])
+            graded = _GRADED.search(text, text.rindex(tickets[-1]) + len(tickets[-1]))
+            return _ticket(tickets[-1], graded[1].strip()[:_LONGEST] if graded else None)
     text = said[-1] if said else ""
     text = text[:_LONGEST]
     parts = _labelled(text)
@@ -72,14 +74,14 @@ def canonical(answer: str) -> str:
     return re.sub(r"^(?:the|a|an) ", "", " ".join(re.findall(r"[a-z0-9]+", plain.lower())) or plain)
 
 
-def _ticket(text: str) -> Reading:
+def _ticket(text: str, answer: str | None) -> Reading:
     head = _ID_LINE.match(text.lstrip())
     body = text.strip("\n")
     while _CONTEXT_LINE.match(body):
         body = _CONTEXT_LINE.sub("", body, count=1)
     body = re.sub(r"\n{2,}", "\n", _SUBJECT.sub("", body.lstrip("\n")), count=1)
     body = body.strip()[:_LONGEST]
-    return Reading(True, body, body, None, head[1] if head else None)
+    return Reading(True, body, body, answer, head[1] if head else None)
 
 
 def _ticket_id(text: str) -> str | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from workshop_lib.catalog import StandIn
 from workshop_lib.sandbox import draw
+from workshop_lib.sandbox.grading import agreement
 from workshop_lib.sandbox.json_schema import DEPTH, Schema, enum_values, properties, resolved
-from workshop_lib.sandbox.reading import Reading, canonical
+from workshop_lib.sandbox.reading import Reading
 from workshop_lib.sandbox.stand_ins import triage
 from workshop_lib.sandbox.stand_ins.questions import Capacity, Guess, answer
 
@@ -18,6 +19,7 @@ _PRIORITIES = frozenset({"P0", "P1", "P2", "P3"})
 _CATEGORIES = frozenset({"billing", "auth", "integration", "performance", "bug_report", "feature_request", "abuse", "other"})
 _GOOD = frozenset({"correct", "true", "yes", "right", "pass", "accept", "equivalent", "good"})
 _LONGEST_FILLED = 1000
+_RIGHT = 0.5  # an agreement from which on an answer counts as right, where only right and wrong are asked for
 _FAR = 1e15  # a bound beyond it is none: floating point would no longer tell its neighbours apart
 _WORD = re.compile(r"[^\W\d_]{2,24}(?:[ -][^\W\d_]{2,24}){0,4}")
 # What a property's name says that it holds.
@@ -203,7 +205,7 @@ def _number(name: str, schema: Schema, thinking: Thinking, *, whole: bool) -> fl
     if _CONFIDENCE.search(name):
         value = low + (high - low) * _sureness(thinking)
     elif thinking.reading.answer is not None and _GRADE.search(name):
-        value = high if _agrees(thinking) else low
+        value = low + (high - low) * _agreement(thinking)
     elif _RESULT.search(name):
         found = re.search(r"-?\d+(?:\.\d+)?", thinking.guess.answer.replace(",", ""))
         value = float(found.group()) if found else low
@@ -269,9 +271,13 @@ def _sureness(thinking: Thinking) -> float:
     return (thinking.guess.confidence - 1) / 4
 
 
+def _agreement(thinking: Thinking) -> float:
+    return agreement(thinking.reading, lambda: thinking.opinion, lambda: thinking.guess)
+
+
 def _agrees(thinking: Thinking) -> bool:
-    """Say whether the answer under judgement is the one that the model would give itself."""
-    return canonical(thinking.guess.answer) == canonical(thinking.reading.answer or "")
+    """Say whether the model calls the answer under judgement right."""
+    return _agreement(thinking) >= _RIGHT
 
 
 def _drawn(options: Mapping[str, float], thinking: Thinking) -> str:
