@@ -120,12 +120,19 @@ def test_executions_of_another_time_or_policy_are_left_out(scheduled: Any, servi
     assert service.asked == []
 
 
-def test_foreign_executions_are_named(scheduled: Any, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it the wrong machine's ARN would end in a traceback about a missing key."""
-    other = room.emulator.client.create_state_machine(name="other", definition='{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}', roleArn=ROLE)
-    room.emulator.run(other["stateMachineArn"], {"x": 1})
-    with pytest.raises(DataError, match="has not the input and output of this state machine"):
-        scheduled(machine_arn=other["stateMachineArn"])
+def test_foreign_executions_are_named(scheduled: Any, room: Room) -> None:
+    """Without it the wrong machine's ARN would end in a traceback about a missing key, or one old execution would end every re-check of its week."""
+    arn = room.emulator.client.create_state_machine(name="other", definition='{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}', roleArn=ROLE)["stateMachineArn"]
+    room.emulator.run(arn, {"x": 1})
+    with pytest.raises(DataError, match=r"has not the input and output of this state machine \(KeyError\)"):
+        scheduled(machine_arn=arn)
+    output = room.emulator.run(room.arn, {"ticket": TICKETS[0]}).output
+    definition = '{"StartAt": "A", "States": {"A": {"Type": "Succeed", "OutputPath": "$.output"}}}'
+    passed_on = room.emulator.client.create_state_machine(name="passed-on", roleArn=ROLE, definition=definition)["stateMachineArn"]
+    for data in ({"output": {"x": 1}}, {"ticket": TICKETS[0], "output": output}):
+        assert room.emulator.run(passed_on, data).status == "SUCCEEDED"
+    found, records = scheduled(machine_arn=passed_on)
+    assert (found["unreadable"], len(records)) == (1, 1)
 
 
 @pytest.mark.parametrize(("name", "value", "said"), [("SAMPLE", "0", "RECHECK_SAMPLE"), ("TIER", "gpt", "RECHECK_TIER"), ("BUCKET", None, "RECHECK_BUCKET")])

@@ -15,7 +15,7 @@ from guide_blocks import blocks, page
 
 from workshop_lib.paths import ROOT
 
-GLOBAL = {"query", "output", "region"}
+GLOBAL = {"query", "output", "region", "cli-binary-format"}
 OWN: dict[str, set[str]] = {  # commands that the CLI adds to the services, with the options used here
     "s3 cp": set(), "s3 mb": set(), "s3 rb": {"force"}, "s3 rm": {"recursive"}, "s3 ls": {"recursive"}, "s3 sync": set(),
     "cloudformation deploy": {"template-file", "s3-bucket", "stack-name", "capabilities", "parameter-overrides"},
@@ -27,7 +27,7 @@ RENAMED = {("sns", "notification-endpoint"): "endpoint"}
 VARIABLES = {
     "ACCOUNT": "123456789012", "ALARM": "cascade-workshop-QualityAlarm", "JOB_ARN": "arn:aws:bedrock:us-west-2:123456789012:evaluation-job/abcdefghij12",
     "MACHINE": "arn:aws:states:us-west-2:123456789012:stateMachine:m", "FILES": "arn:aws:states:us-west-2:123456789012:stateMachine:f",
-    "EXECUTION": "arn:aws:states:us-west-2:123456789012:execution:m:e", "TICKETS": "a-bucket",
+    "EXECUTION": "arn:aws:states:us-west-2:123456789012:execution:m:e", "TICKETS": "a-bucket", "RECHECK": "stack-RecheckFunction",
 }  # fmt: skip
 FLAGS = {"force", "recursive"}
 
@@ -87,7 +87,7 @@ def problems_of_aws(command: str) -> list[str]:
     own = OWN.get(f"{service} {operation}")
     if own is not None:
         return [f"no option --{name}" for name in options if name not in own | GLOBAL]
-    if alone:
+    if alone and (service, operation) != ("lambda", "invoke"):  # which writes the answer to a file
         return [f"{alone} stand by themselves"]
     model = _service(service)
     names = {xform_name(one, "-"): one for one in model.operation_names}
@@ -106,7 +106,7 @@ def problems_of_aws(command: str) -> list[str]:
 
 
 def _typed(text: str, shape: Shape) -> Any:
-    if text[:1] in ("{", "[") and shape.type_name != "string":
+    if text[:1] in ("{", "[") and shape.type_name not in ("string", "blob"):
         return json.loads(text)
     if isinstance(shape, ListShape) and isinstance(shape.member, StructureShape):
         pairs = dict(pair.split("=", 1) for pair in text.split(","))

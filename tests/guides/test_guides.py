@@ -78,12 +78,10 @@ def test_the_checks_of_commands_see_what_is_wrong() -> None:
 @pytest.mark.parametrize("name", GUIDES)
 def test_names_of_the_library_exist(name: str) -> None:
     """Without it a checklist could send its reader to a function that was renamed."""
-    for dotted in re.findall(r"`(workshop_lib\.[\w.]+)", page(name)):
+    for dotted in re.findall(r"`((?:cascade|evaluation|llm|metrics|judging|monitoring)\.[\w.]+)", page(name)):
         module, _, attribute = dotted.rpartition(".")
-        assert hasattr(import_module(module), attribute), dotted
-    for imported in re.findall(r"`(?:judging|monitoring)\.\w+", page(name)):
-        module, _, attribute = imported.strip("`").partition(".")
-        assert hasattr(import_module(f"workshop_lib.evaluation.{module}"), attribute), imported
+        below = "evaluation." if module in ("judging", "monitoring") else ""
+        assert hasattr(import_module(f"workshop_lib.{below}{module}"), attribute), dotted
 
 
 @pytest.mark.parametrize("name", GUIDES)
@@ -128,3 +126,10 @@ def test_tickets_of_the_guide_are_tickets() -> None:
     with pytest.raises(ValidationError):
         Ticket.model_validate(tickets[2])
     assert {"key"} in [set(given) for given in inputs]
+
+
+def test_the_price_of_a_verdict_is_the_one_that_is_estimated() -> None:
+    """Without it the bill of the deployment and the break-even with a judge could be of another judge, or another price table."""
+    shown = dict(re.findall(r"^(sonnet|opus): .* (0\.\d+) a verdict$", page("evaluation-jobs.md"), re.MULTILINE))
+    assert f"* 0.05 * {shown['opus']}," in page("deploy.md")
+    assert f"judge = {shown['sonnet']} " in page("when-to-cascade.md")

@@ -64,7 +64,7 @@ class _Output(BaseModel):
 
 
 def recheck(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Write the dataset and create the job; return the job's ARN (None if there was nothing to judge), and how many answers it judges.
+    """Write the dataset and create the job; return the job's ARN (None if there was nothing to judge), how many answers it judges, and how many could not be read.
 
     `event` is that of a schedule: its `time` names the job and its `id` makes a repeated delivery create no second one.
     """
@@ -77,7 +77,10 @@ def start(event: Mapping[str, Any], states: Any, s3: Any, bedrock: Any) -> dict[
     """Do what `recheck` does with the given clients."""
     settings = _settings()
     at = datetime.fromisoformat(event["time"])
-    records = list(_records(settings, states, at - timedelta(days=settings.days)))
+    unreadable: list[str] = []
+    records = list(_records(settings, states, at - timedelta(days=settings.days), unreadable))
+    if unreadable and not records:
+        raise DataError(f"{unreadable[0]} Was it started with another version, or is RECHECK_MACHINE_ARN another machine?")
     if not records:
         return {"job": None, "records": 0, "why": f"{deployment().cheap} answered no ticket first in {settings.days} days under the present policy."}
     name = f"{settings.name.lower()[:40].rstrip('-')}-{at:%Y%m%d-%H%M}"
@@ -88,10 +91,11 @@ def start(event: Mapping[str, Any], states: Any, s3: Any, bedrock: Any) -> dict[
     )  # fmt: skip
     s3.put_object(Bucket=settings.bucket, Key=key, Body=dataset(records).encode())
     said = bedrock.create_evaluation_job(**request, clientRequestToken=event["id"])
-    return {"job": said["jobArn"], "records": len(records), "dataset": f"s3://{settings.bucket}/{key}"}
+    return {"job": said["jobArn"], "records": len(records), "unreadable": len(unreadable), "dataset": f"s3://{settings.bucket}/{key}"}
 
 
-def _records(settings: Recheck, states: Any, since: datetime) -> Iterator[Record]:
+def _records(settings: Recheck, states: Any, since: datetime, unreadable: list[str]) -> Iterator[Record]:
+    """Yield the sample's records; executions that are not of this machine's form are added to `unreadable`, a line each."""
     listed = [one["executionArn"] for one in _finished(states, settings.machine_arn, since)]
     tier, policy, seen = deployment().cheap, policy_of_environment(), set[str]()
     label = source_label(tier, TRIAGE.prompt_version, policy.name)
@@ -101,7 +105,8 @@ def _records(settings: Recheck, states: Any, since: datetime) -> Iterator[Record
             ticket = Ticket.model_validate(json.loads(said["input"])["ticket"])
             walked = _Output.model_validate_json(said["output"])
         except (ValidationError, KeyError, ValueError) as error:
-            raise DataError(f"{arn} has not the input and output of this state machine ({type(error).__name__}). Was it started with another one?") from None
+            unreadable.append(f"{arn} has not the input and output of this state machine ({type(error).__name__}).")
+            continue
         first = walked.trace.steps[0]
         if (walked.trace.policy, first.tier) != (policy.name, tier) or first.answer is None:
             continue
