@@ -100,6 +100,9 @@ def called(tier):
 # ## The result first
 #
 # Every arm, and beside them the *baselines*, which are arms to compare with: a random choice, and a perfect one. Two calls.
+#
+# *Right* means the label's category; `low` and `high` are the 95 % interval of the share. Sandbox rows are of stand-ins, not of the vendors'
+# models; the real Nano and Sonnet come further down.
 
 # %% id="win-run"
 replies = ReplyCache(recording, lab.ask)
@@ -112,11 +115,9 @@ print(text_table(bake.summary[QUALITY]))
 # - `..._only`: one model answers everything.
 # - `cascade_...`: Nano first, Sonnet where the policy says so. `cascade a>b`: the documented gate between other models. All that ran is charged.
 # - `random at ... rate`: as many tickets escalate, drawn at random. Its row is the expectation; 95 % of draws lie from `low` to `high`.
-# - `category majority`, `kNN`: learned on calibration tickets which model to ask, by Nano's category or by the text alone (so nothing escalates).
+# - `category majority`: asks Nano, then the model that was right most often on calibration tickets of the category that Nano said.
+# - `kNN` (nearest neighbours): asks the model that was right on most of the nearest calibration texts, and only that one.
 # - `oracle`: stops at the cheapest model that is right, the ceiling. No gate knows that.
-#
-# *Right* means the label's category; `low` and `high` are the 95 % interval of the share. Sandbox rows are of stand-ins, not of the vendors'
-# models; the real Nano and Sonnet come further down.
 
 # %% id="win-figure"
 bounds = family_intervals(bake.arms, draws=DRAWS, seed=SEED)
@@ -567,7 +568,7 @@ print(f"Against Sonnet alone, margin {MAX_LOSS:g}; {HERE}: {sonnet['family'].nun
 print(text_table(against_strong))
 
 # %% [markdown] id="parity-explain"
-# The interval draws whole scenario families, because tickets of one family are near-duplicates, and is never narrower than the one for single
+# The interval draws whole scenario families, because tickets of one scenario tend to go right or wrong together, and is never narrower than the one for single
 # tickets. A row that says "not shown" tempts: a slightly wider margin might turn it into parity. A margin chosen after looking is no margin.
 #
 # A difference over all tickets can also hide where it comes from. The recorded cascade against the recorded Sonnet, family by family:
@@ -671,10 +672,10 @@ for source, rows in verdicts.groupby("source", sort=False):
     rest = rows[~rows["ship"]].set_index("arm").to_dict("index")
     for arm in [name for name in closest if name in rest][:3]:
         missing = [what for what in ("saves", "parity", "beats chance", "flags people") if rest[arm][what] is False]
-        print(f"  {arm}: not shown: {', '.join(missing)}.")
+        print(f"  {arm}: not met: {', '.join(missing)}.")
 
 # %% [markdown] id="ship-explain"
-# Listed are the arms whose worst case against Sonnet is least bad. Where something is not shown, get more tickets, or run the cascade beside what
+# Listed are the arms whose worst case against Sonnet is least bad. Where parity is not shown, get more tickets, or run the cascade beside what
 # you have. Of many arms the best one looks better than it is: test the one you picked on fresh tickets.
 #
 # **Change it.** Set `MAX_LOSS` to what your team agreed on, then run everything from Exercise 5 on again.
@@ -746,7 +747,8 @@ if HERE == "sandbox":
 # %% [markdown] id="further"
 # ## Going further
 #
-# This section is not counted in the minutes, and nothing later needs it. Take from it what you like; run its cells from top to bottom.
+# This section is not counted in the minutes, and nothing later needs it. Take from it what you like; run its cells from top to bottom. In order: a paired
+# test, the published tables, other columns, the gap as a figure, judges and their scores, a cache, and a playground.
 
 # %% [markdown] id="instructor-further" tags=["instructor"]
 # minutes: 0
