@@ -123,8 +123,8 @@ def test_near_texts_with_other_answers_earn_no_threshold() -> None:
     bodies = [f"the boards are slow for {n} of us" for n in range(60)]
     labels = [("performance", ("P0", "P3")[n % 2], False) for n in range(60)]
     found = fit_cache_threshold(labelled(bodies, labels), TextVectors.fit(bodies), split="calibration")
-    assert (found.threshold, found.sentence.startswith("No threshold: ")) == (None, True)
-    assert "already fails" in found.sentence
+    assert (found.threshold, found.sentence.startswith("No threshold shows ")) == (None, True)
+    assert "fails already" in found.sentence
 
 
 def test_the_shipped_tickets_earn_no_threshold() -> None:

@@ -102,8 +102,9 @@ class CacheThreshold:
         if self.threshold is not None:
             return f"From similarity {self.threshold:g}: {found.accepted} of {found.n} texts would be hits, {found.errors} of them false; that shows {goal}."
         if found.most < found.needed:
-            return f"No threshold: {goal} takes {found.needed} near texts even if all agree, and {found.most} of {found.n} have one from {GRID[-1]:g}. Leave the cache off."
-        return f"No threshold: {goal} already fails at {found.first:g}, where {found.needed} texts have a near one. Leave the cache off."
+            missing = f"it takes {found.needed} texts near an earlier one even if all answers agree, and from similarity {GRID[-1]:g} on there are {found.most} of {found.n}"
+            return f"No threshold shows {goal}: {missing}. Leave the cache off."
+        return f"No threshold shows {goal}: the first that {found.needed} texts reach, {found.first:g}, fails already. Leave the cache off."
 
 
 def cache_report(
