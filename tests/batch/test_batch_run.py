@@ -75,12 +75,13 @@ def test_a_batch_decides_as_the_live_cascade_does(bench: Bench, tmp_path: Path) 
     live = [row for rows in triage(by_ticket, documented(), connect(load())) for row in rows]
     known = {(row["ticket_id"], row["model"]): row for row in live}
     ours = {(row["ticket_id"], row["model"]): row for row in desk.rows()}
-    same = [key for key in known.keys() & ours.keys() if known[key]["decision"] == ours[key]["decision"]]
-    # Nano's own body is another text than Converse's, so its rare quirks (an answer in prose, a wrong label) fall on other tickets.
-    assert len(same) >= 0.95 * len(known)
-    claude = [key for key in known.keys() & ours.keys() if key[1] == "claude"]
-    assert claude
-    assert all(known[key]["decision"] == ours[key]["decision"] for key in claude)
+    # Which replies are not valid (Nano answers in prose now and then) is drawn from the body of a request, and Nano's own body is another than Converse's.
+    valid = [key for key in known.keys() & ours.keys() if known[key]["decision"] and ours[key]["decision"]]
+    assert len(valid) >= 0.85 * len(known)
+    assert {model for _, model in valid} == {"nano", "claude"}
+    for key in valid:
+        assert known[key]["decision"] == ours[key]["decision"]
+        assert known[key].get("escalated") == ours[key].get("escalated")
 
 
 def killed_at(step: int, folder: Path, monkeypatch: pytest.MonkeyPatch, form: Form) -> tuple[Desk, Bench]:
