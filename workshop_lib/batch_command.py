@@ -82,7 +82,7 @@ def _run(
 ) -> Summary:
     file = StateFile(folder)
     known = None if options.restart else file.load()
-    journal = open_journal(options.out, who, restart=options.restart, paid_elsewhere=known is not None and not known.on_demand)
+    journal = open_journal(options.out, who, restart=options.restart, paid_elsewhere=known is None or not known.on_demand)
     whole = False
     try:
         if options.restart:

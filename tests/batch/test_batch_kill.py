@@ -18,7 +18,10 @@ from workshop_lib import catalog
 from workshop_lib.paths import ROOT
 from workshop_lib.settings import S3_ENDPOINT
 
-pytestmark = pytest.mark.slow  # loading moto alone takes seconds
+pytestmark = [  # loading moto alone takes seconds
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9"),
+]
 
 COUNT = 5_000
 STAGES = [r"w1-nano-0001: \d+ records to nano", r"w1-nano-0002: Completed", r"w2-sonnet-0001: \d+ records to sonnet", "w2-sonnet-0001: Completed"]
