@@ -239,6 +239,8 @@ class Batch:
                         splitter.add(number, part.model, line)
             parts, few = splitter.close()
             part.replaced = True
+            if part.status in ("Completed", "Failed"):  # where the records went is not known, so they may have been charged
+                self._journal.spent(0.0, cost_complete=False)
             self.state.parts += parts
             self.state.on_demand += few
 
