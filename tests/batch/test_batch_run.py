@@ -9,8 +9,9 @@ import pytest
 from batch_bench import Bench, Bucket, Desk, Killed, sandbox_over, tickets
 
 from workshop_lib import catalog
+from workshop_lib.batch.estimate import bound
 from workshop_lib.batch.parts import Limits
-from workshop_lib.batch.records import Form
+from workshop_lib.batch.records import Form, task
 from workshop_lib.batch.run import Wanted
 from workshop_lib.bulk.ndjson import triage
 from workshop_lib.cascade import documented
@@ -75,12 +76,13 @@ def test_a_batch_decides_as_the_live_cascade_does(bench: Bench, tmp_path: Path) 
     live = [row for rows in triage(by_ticket, documented(), connect(load())) for row in rows]
     known = {(row["ticket_id"], row["model"]): row for row in live}
     ours = {(row["ticket_id"], row["model"]): row for row in desk.rows()}
-    same = [key for key in known.keys() & ours.keys() if known[key]["decision"] == ours[key]["decision"]]
-    # Nano's own body is another text than Converse's, so its rare quirks (an answer in prose, a wrong label) fall on other tickets.
-    assert len(same) >= 0.95 * len(known)
-    claude = [key for key in known.keys() & ours.keys() if key[1] == "claude"]
-    assert claude
-    assert all(known[key]["decision"] == ours[key]["decision"] for key in claude)
+    # Which replies are not valid (Nano answers in prose now and then) is drawn from the body of a request, and Nano's own body is another than Converse's.
+    valid = [key for key in known.keys() & ours.keys() if known[key]["decision"] and ours[key]["decision"]]
+    assert len(valid) >= 0.85 * len(known)
+    assert {model for _, model in valid} == {"nano", "claude"}
+    for key in valid:
+        assert known[key]["decision"] == ours[key]["decision"]
+        assert known[key].get("escalated") == ours[key].get("escalated")
 
 
 def killed_at(step: int, folder: Path, monkeypatch: pytest.MonkeyPatch, form: Form) -> tuple[Desk, Bench]:
@@ -240,6 +242,15 @@ def test_a_wave_that_may_cost_too_much_is_not_begun(bench: Bench, tmp_path: Path
     limit = desk.batch.refused_usd  # type: ignore[union-attr]
     assert desk.run(replace(run, max_usd=limit)) == "finished"
     assert desk.totals.usd <= limit
+
+
+def test_the_bound_of_what_is_asked_on_demand_is_at_the_list_price_with_what_may_follow(bench: Bench, tmp_path: Path) -> None:
+    """Without it few tickets, which go by ordinary calls through both tiers, would be bounded as records of the first alone."""
+    desk = Desk(tmp_path, bench, wanted(tmp_path, 6, limits=Limits(fewest=10), max_usd=0.0))
+    assert desk.run() == "max_usd"
+    requests = [task("invoke").request(Ticket.model_validate_json(line)) for line in (tmp_path / "in.ndjson").read_text().splitlines()]
+    both = sum(bound(catalog.model(key), request, listed=True) for request in requests for key in ("nano", "sonnet"))
+    assert desk.batch.refused_usd == pytest.approx(both)  # type: ignore[union-attr]
 
 
 def test_what_is_no_ticket_is_a_row(bench: Bench, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_leaving_says_how_to_come_back(bench: Ready, source: Path, capsys: pytes
     standing = bench.standing
     monkeypatch.setattr(bench, "standing", lambda arn: type(standing(arn))("InProgress"))
     assert batch(options(source, wait=False), ["in", "--no-wait", "--restart"]) == 3
-    assert "2 jobs are under way. Go on with: workshop batch in --no-wait\n" in capsys.readouterr().err
+    assert "2 jobs are under way. Go on with: workshop batch in\n" in capsys.readouterr().err
 
 
 def test_ctrl_c_leaves_the_jobs_and_loses_nothing(bench: Ready, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +107,7 @@ def test_records_that_no_job_answered_are_said_with_the_way_to_ask_again(bench: 
     assert "add --resubmit to: workshop batch in\n" in said
     bench.fetch = fetch  # type: ignore[method-assign]
     assert batch(options(source, resubmit=True)) == 0
+    assert "at least" in capsys.readouterr().out  # jobs that are said to be complete have been charged, wherever their outputs are
 
 
 def test_beginning_anew_names_jobs_that_may_still_run(bench: Ready, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ class Desk:
     def run(self, wanted: Wanted | None = None) -> End:
         """Run the command's part below the clients once."""
         known = StateFile(self._folder).load()
-        journal = open_journal(self.out, {"test": "x"}, paid_elsewhere=known is not None and not known.on_demand)
+        journal = open_journal(self.out, {"test": "x"}, paid_elsewhere=known is None or not known.on_demand)
         self.batch = Batch(
             wanted or self.wanted, journal, self._folder, known or State(), self.bench, self._live, "sandbox", say=self.said.append, sleep=self.waited.append
         )

@@ -248,7 +248,8 @@ def test_what_is_wrong_is_refused(here: Sandbox, method: str, path: str, query: 
 def test_without_a_local_s3_a_job_is_refused_with_the_way_to_one(here: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the sandbox could reach for a bucket that is not on this machine, or fail much later."""
     monkeypatch.setenv(storage.ENDPOINT, "https://s3.us-west-2.amazonaws.com")
-    for sent in (Sent(), Sent(storage="http://10.0.0.5:9000"), Sent(storage="https://s3.amazonaws.com")):
+    elsewhere = ("http://10.0.0.5:9000", "https://s3.amazonaws.com", "http://127.0.0.1@10.0.0.5", "http://127.0.0.1:9000@10.0.0.5/", "http://[", "http:///x", "nonsense")
+    for sent in (Sent(), *(Sent(storage=url) for url in elsewhere)):
         status, said = handled(here, "POST", "/model-invocation-job", JOB, sent=sent)
         assert (status, "moto_server" in said["message"]) == (400, True)
     assert handled(here, "POST", "/model-invocation-job", JOB, sent=Sent(storage="http://127.0.0.1:5555"))[0] == 200

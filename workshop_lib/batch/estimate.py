@@ -46,9 +46,10 @@ def rates(tiers: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-def bound(model: catalog.Model, request: Request) -> float:
-    """Return what one record may cost at most in USD: input counted rather too high, and every token of output that it may have."""
-    return model.price.for_batch().usd(ceil(input_tokens(model, request, FEWEST_CHARACTERS_A_TOKEN)), request.max_tokens)
+def bound(model: catalog.Model, request: Request, *, listed: bool = False) -> float:
+    """Return what one record, or one ordinary call (`listed`), may cost at most in USD: input counted rather too high, and all output it may have."""
+    price = model.price if listed else model.price.for_batch()
+    return price.usd(ceil(input_tokens(model, request, FEWEST_CHARACTERS_A_TOKEN)), request.max_tokens)
 
 
 def _usd(tier: str, tickets: Sequence[Ticket], form: Form, answer: Callable[[Request], int]) -> float:

@@ -6,6 +6,7 @@ of which job is on disk before it is asked, and a job's output is on this machin
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,12 +55,22 @@ class Wanted:
 
 @dataclass
 class _Next:
-    """What a pass found to ask: parts for jobs, entries that are too few for one, and USD: spent on unfinished tickets, and what is to come at most."""
+    """What a pass found to ask: parts for jobs, and entries that are too few for one.
+
+    In USD: what is spent on unfinished tickets, and by model what jobs cost at most, or ordinary calls with those that may follow them.
+    """
 
     parts: list[Part] = field(default_factory=list)
     few: list[int] = field(default_factory=list)
     spent: float = 0.0
-    most: float = 0.0
+    by_job: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    on_demand: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def most(self) -> float:
+        """Return what is to come at most: of a model that has jobs by them, of one that has none on demand."""
+        jobs = {part.model for part in self.parts}
+        return sum(usd if model in jobs else self.on_demand[model] for model, usd in self.by_job.items())
 
 
 class Batch:
@@ -132,9 +143,15 @@ class Batch:
                 model = catalog.model(asked.model)
                 splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
                 found.spent += sum(one.cost.usd for one in known if isinstance(one, Reply))
-                found.most += bound(model, asked.request)
+                found.by_job[model.key] += bound(model, asked.request)
+                found.on_demand[model.key] += sum(bound(later, asked.request, listed=True) for later in self._from(model))
         found.parts, found.few = splitter.close()
         return found
+
+    def _from(self, model: catalog.Model) -> Sequence[catalog.Model]:
+        """Return the models that a walk may ask from a model on."""
+        tiers = [catalog.model(tier) for tier in self._wanted.policy.tiers]
+        return tiers[tiers.index(model) :] if model in tiers else [model, *tiers]
 
     def _unfinished(self) -> Iterator[tuple[Entry, Ticket]]:
         """Yield the tickets that are not done yet; write what is none."""
@@ -222,6 +239,8 @@ class Batch:
                         splitter.add(number, part.model, line)
             parts, few = splitter.close()
             part.replaced = True
+            if part.status in ("Completed", "Failed"):  # where the records went is not known, so they may have been charged
+                self._journal.spent(0.0, cost_complete=False)
             self.state.parts += parts
             self.state.on_demand += few
 

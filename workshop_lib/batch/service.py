@@ -90,8 +90,9 @@ class Service:
             except ClientError as error:
                 if not self._sandbox or _status(error) != 404:
                     raise
-                where = self._s3.meta.region_name
-                self._s3.create_bucket(Bucket=self._place.bucket, CreateBucketConfiguration={"LocationConstraint": where})  # type: ignore[typeddict-item]
+                where: Any = self._s3.meta.region_name
+                more: Any = {} if where == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": where}}  # S3's own default is not to be named
+                self._s3.create_bucket(Bucket=self._place.bucket, **more)
 
     def upload(self, file: Path, key: str) -> None:
         """Copy a file of this machine to the folder."""

@@ -42,7 +42,7 @@ class Summary:
         counts = f"{self.tickets} tickets, {self.escalated} escalated, {self.failed} failed"
         usd = f"{'' if self.cost_complete else 'at least '}{self.usd:.6f} USD"
         demand = f", {self.on_demand} on demand" if self.on_demand else ""
-        return f"{counts}, {usd} ({self.source}; {self.rates}), {len(self.jobs)} jobs{demand} -> {self.out}"
+        return f"{counts}, {usd} ({self.source}; {self.rates}), {len(self.jobs)} {'job' if len(self.jobs) == 1 else 'jobs'}{demand} -> {self.out}"
 
     def json(self) -> str:
         """Return the summary as JSON."""

@@ -82,7 +82,7 @@ def _run(
 ) -> Summary:
     file = StateFile(folder)
     known = None if options.restart else file.load()
-    journal = open_journal(options.out, who, restart=options.restart, paid_elsewhere=known is not None and not known.on_demand)
+    journal = open_journal(options.out, who, restart=options.restart, paid_elsewhere=known is None or not known.on_demand)
     whole = False
     try:
         if options.restart:
@@ -109,7 +109,7 @@ def _run(
 def _why(run: Batch, done: Summary, options: Options, command: str) -> str:
     if done.end == "submitted":
         under_way = sum(part.status not in ENDED for part in run.state.parts)
-        return f"{under_way} jobs are under way. Go on with: {command}"
+        return f"{under_way} {'job is' if under_way == 1 else 'jobs are'} under way. Go on with: {command}"
     if done.end == "max_usd":
         return f"Stopped before the next wave: it may bring the output to {run.refused_usd:.6f} USD, more than --max-usd {options.max_usd}. Raise it to go on with: {command}"
     words = "; ".join(f"{part.arn} ended as {part.status} without {part.lacking} of {part.records} records{f' ({part.message})' if part.message else ''}" for part in run.lacking)
@@ -169,5 +169,5 @@ def _forget(folder: Path, file: StateFile) -> None:
 
 
 def _command(command: Sequence[str]) -> str:
-    """Return the command that goes on with a run: what was typed, but for --restart, which would begin it anew."""
-    return shlex.join(["workshop", "batch", *(word for word in command if word != "--restart")])
+    """Return the command that goes on with a run and waits for it: what was typed, but for --restart, which would begin it anew, and --no-wait."""
+    return shlex.join(["workshop", "batch", *(word for word in command if word not in ("--restart", "--no-wait"))])

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from workshop_lib.errors import WorkshopError
 from workshop_lib.serving import names_loopback
@@ -20,8 +21,13 @@ class StorageFailed(WorkshopError):
 
 def endpoint(named: str | None) -> str | None:
     """Return the local S3 that a client named, or that of this process; None if there is none on this machine: nothing else is ever asked."""
-    found = named or os.environ.get(ENDPOINT)
-    return found if found and found.startswith("http://") and names_loopback(found.split("//", 1)[1].split("/", 1)[0]) else None
+    found = named or os.environ.get(ENDPOINT) or ""
+    try:
+        parts = urlsplit(found)
+        here = parts.scheme == "http" and "@" not in parts.netloc and bool(parts.netloc) and names_loopback(parts.netloc)
+    except ValueError:
+        return None
+    return found if here else None
 
 
 def split(uri: str) -> tuple[str, str]:
