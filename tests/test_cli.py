@@ -173,6 +173,14 @@ def test_synthetic_tickets_that_cannot_be_written_are_one_line(tmp_path: Path) -
     assert_one_line(workshop("data", "synthetic", "--n", "1", "--out", str(tmp_path / "no" / "x")), "cannot be written", "--out")
 
 
+def test_a_closed_standard_stream_is_not_the_next_file_that_is_opened() -> None:
+    """Without it a run begun with 2>&- would end without a word, or write what it says into its own output."""
+    lines = "import os; from workshop_lib import cli; cli._open_standard_streams(); print(open(os.devnull).fileno() > 2, sys.stderr.isatty())"
+    command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, f"import sys; {lines}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.stdout == "True False\n"
+
+
 def test_negative_seed_is_blamed_on_the_option() -> None:
     """Without it `--seed -5` would be blamed on a variable that nobody set."""
     done = workshop("run", "--seed", "-5")

@@ -1,5 +1,6 @@
 """The command line: every `workshop` command."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,14 +22,26 @@ Seed = Annotated[int, typer.Option(help="Same seed, same bytes.", min=0)]
 
 def main() -> None:
     """Run the command line; a foreseeable failure prints one line and exits with 1."""
+    _open_standard_streams()
     try:
         app()
     except WorkshopError as error:
         typer.echo(f"workshop: {error}", err=True)
         sys.exit(1)
     except OSError as error:  # a file or folder that cannot be read or written, or a full disk
-        typer.echo(f"workshop: {error.filename or 'a file'}: {error.strerror or error}. Check that it can be read and written.", err=True)
+        typer.echo(f"workshop: {error.filename or 'the output'}: {error.strerror or error}. Check that it can be read and written.", err=True)
         sys.exit(1)
+
+
+def _open_standard_streams() -> None:
+    """Put the null device where the caller closed a standard stream; else the next file opened gets its number, and what is said goes into that file."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 @app.command()

@@ -6,6 +6,7 @@ import pytest
 
 from workshop_lib.cascade import ClassifierRouter, JudgeGate, Policy
 from workshop_lib.commands import terminal
+from workshop_lib.errors import DataError
 from workshop_lib.llm import CallError, Cost, Reply, Request, Usage
 
 SURE = {"category": "billing", "priority": "P3", "confidence": 0.9, "reasoning": "r", "needs_human": False}
@@ -42,3 +43,11 @@ def test_rules_for_trouble_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told = story(monkeypatch, policy, {"nano": SURE, "opus": CallError("throttled", "opus", "slow down.")})
     assert "note: judge down at nano, keep: " in told
     assert told.endswith("final: billing P3 by nano; no person needed; 0.001000 USD; source: test")
+
+
+def test_a_text_that_is_no_unicode_is_not_called_too_long() -> None:
+    """Without it a person whose terminal does not speak UTF-8 would be told to shorten what they wrote."""
+    with pytest.raises(DataError, match="Give it as UTF-8 text"):
+        terminal.triage_one("Gr\udcfc\udcdfe", "", "documented")
+    with pytest.raises(DataError, match="Shorten it"):
+        terminal.triage_one("a" * 20_001, "", "documented")

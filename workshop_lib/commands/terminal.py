@@ -33,4 +33,5 @@ def _ticket(text: str, subject: str) -> Ticket:
         return Ticket(id="T-1", subject=subject, body=text)
     except ValidationError as error:
         first = error.errors()[0]
-        raise DataError(f"The ticket's {first['loc'][0]} is refused: {first['msg']}. Shorten it and try again.") from None
+        remedy = "Shorten it" if first["type"] == "string_too_long" else "Give it as UTF-8 text"
+        raise DataError(f"The ticket's {first['loc'][0]} is refused: {first['msg']}. {remedy} and try again.") from None
