@@ -89,10 +89,9 @@ lab.meter()
 
 # %% [markdown] id="win-read"
 # One JSON object a line is called **NDJSON**. A reader can use each line as soon as it is there: a ticket's nano row, and after it a
-# `claude` row if the ticket was escalated. *Stand-ins* for both models answered, so the decisions say nothing about the vendors' models.
+# `claude` row if the ticket was escalated. *Stand-ins* answered for both models.
 #
-# Tickets in, tickets out, lost: these are the counts to watch. Watch them once: in Jupyter the next cell shows a button that runs the same
-# pile again. Then build it.
+# Tickets in, tickets out, lost: these are the counts to watch. In Jupyter the next cell shows a button that runs the same pile again.
 
 # %% id="table"
 from workshop_lib.lab.interactive import bulk_table
@@ -140,12 +139,11 @@ print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 # This is arithmetic, not a stopwatch. For N tickets of L seconds each, C at a time, a run takes at least the longest of three times:
 #
 # - **latency**, N x L / C: more at once is faster;
-# - **CPU**, N x CPU time / cores: about 1.5 ms a boto3 call (measured on loopback while this course was made), and all threads of one Python
+# - **CPU**, N x CPU time / cores: about 1.5 ms a boto3 call (measured on loopback while this course was made); the threads of one Python
 #   process share about one core;
 # - **quota**, (N - burst) / requests a second: every ticket needs a request to Nano.
 #
-# Beyond the point where latency is no longer the longest, more at once only means that more requests are refused. So concurrency needs a
-# bound. That is the first thing to build.
+# Where latency is no longer the longest, more at once only brings more refusals. So concurrency needs a bound. Build that first.
 
 # %% [markdown] id="instructor-walls" tags=["instructor"]
 # minutes: 2
@@ -413,8 +411,7 @@ print(f"Good tickets: {len(tickets)}. Lost, with no answer at all: {'some' if lo
 
 # %% [markdown] id="naive-read"
 # The cell prints a word, because the number depends on how fast your machine sends; `len(lost)` is yours. Nothing is wrong with these
-# tickets: a second later they would have been answered. Others may have kept nano's answer although the policy wanted Sonnet's, a loss that
-# is harder to see.
+# tickets: a second later they would have been answered. Others may have kept nano's answer although the policy wanted Sonnet's.
 #
 # Before you run the patient client, decide what a run writes down.
 
@@ -458,8 +455,8 @@ lines = lab.check("ex4", lines)
 #
 # All pieces are there. Two rules make sure that nothing gets lost and nothing is paid for twice:
 #
-# - A ticket whose three retries were all refused is not lost, only *late*. It is sent again after the others, with half as many at once,
-#   because the service has just said that there were too many.
+# - A ticket whose three retries were all refused is only *late*. It is sent again after the others, with half as many at once. It does
+#   **not** go on to Sonnet: by the policy's rule for trouble (lab 03) a throttled Nano costs time, never a Sonnet bill.
 # - A reply that was paid for is kept, so that a ticket which is sent again does not pay for nano again. `ReplyCache` does that: it wraps
 #   `ask`, is called in the same way, and answers a repeated question from memory.
 #
@@ -527,6 +524,8 @@ good = [ticket for ticket in pile if ticket.id not in {row["ticket_id"] for row 
 unlike = [row for row in written if "error" not in row and row not in by_library[row["ticket_id"]]]
 print(f"Answered: {len(good)} of {len(tickets)} good tickets. The naive client lost {'some' if lost else 'none'} of them under the same limits.")
 print(f"Rows that differ from those of the calm run with the library: {len(unlike)}.")
+by_sonnet, calm = (sum(row.get("model") == "claude" for row in some) for some in (written, rows))
+print(f"Answers that Sonnet was paid for: {by_sonnet}; in the calm run, without a single refusal: {calm} (sandbox).")
 
 # %% [markdown] id="patient-read"
 # **Change it.** Put 5 in place of `QUOTA_RPS` in `conditions`, or 64 in place of `CONCURRENCY`, and run the naive and the patient cells
@@ -616,8 +615,8 @@ def go_on(out, stop_after=None, guards=None):
     return job
 
 # %% [markdown] id="grown-predict"
-# **Predict first.** The run is stopped after a quarter of the tickets. The same call goes on, until a guard stops it at half of the bill.
-# Then it goes on to the end. Each time, half a row is left at the end of the file, as a crash leaves it. How many calls are made twice?
+# **Predict first.** The run is stopped after a quarter of the tickets. The same call goes on until a guard stops it at half of the bill,
+# then to the end. Each time half a row is left at the end of the file, as by a crash. How many calls are made twice?
 
 # %% id="grown-predict-guess"
 lab.predict("calls made twice", ..., within=0, confidence=...)
@@ -645,9 +644,9 @@ print(f"Bill as in the first run: {'yes' if abs(job.journal.totals.usd - bill) <
 
 # %% [markdown] id="grown-read"
 # The journal holds a short record for each finished ticket, written *after* its rows. What has no record is cut off and asked again. So half
-# a row does no harm, and a real kill costs only the tickets that were in work. A guard lets those end, so the bill may pass its sum a little.
+# a row does no harm, and a real kill costs only the tickets in work. A guard lets those end, so the bill may pass its sum a little.
 #
-# Now the pacer: 160 generated tickets, 16 at once, twice through your route, once with your calls and once with paced ones.
+# Now the pacer: 160 generated tickets, 16 at once, twice through your route, with your calls and with paced ones.
 
 # %% id="paced-code"
 from workshop_lib.bulk.paced import Paced, Pacers
@@ -676,11 +675,10 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
     print(f"{name:<12} tickets lost: {len(many) - len(answered)}. Requests refused: {often} (sandbox).")
 
 # %% [markdown] id="paced-read"
-# The line between few and many is one request in four. Nobody told the pacer the quota. It sends freely until the
-# first refusal, slows down at each one, and speeds up a little while there is none. What waits at the pacer was not sent, so it cannot be
-# refused.
+# The line between few and many is one request in four. Nobody told the pacer the quota. It slows down at each refusal, and speeds up a
+# little while there is none. What waits at the pacer was not sent, so it cannot be refused.
 #
-# If you know your quota, state it instead, and most refusals never happen. Which quota do you need?
+# If you know your quota, state it, and most refusals never happen. Which quota do you need?
 
 # %% [markdown] id="instructor-grown" tags=["instructor"]
 # minutes: 2
@@ -756,12 +754,12 @@ lab.score("more calls at once", needs["tier"][needs["at once"].idxmax()])
 # the model's *burndown*, 5 for the Claude 4 family (AWS user guide; that Sonnet 4.6 belongs to it is assumed). Plan for the larger of the two
 # columns, and round calls at once up.
 #
-# **Change it.** Put 4096 in place of `max_tokens`, or 0.767 in place of `escalated`, the share that was published for another policy. Which
-# tier needs more calls at once now? Which of your quotas breaks first?
+# **Change it.** Put 4096 in place of `max_tokens`, or 0.767 (published for another policy) in place of `escalated`. Which tier needs more
+# calls at once now?
 
 # %% [markdown] id="meter"
-# **Your meter.** Set `METER = True` to see what this whole lab would have cost and taken live. Your neighbour's count differs, though both
-# have the same seed. Which two runs depend on how fast a machine sends?
+# **Your meter.** `METER = True` shows what this lab would have cost and taken live. Your neighbour's count differs. Which two runs depend on
+# how fast a machine sends?
 
 # %% id="meter-run"
 METER = False
