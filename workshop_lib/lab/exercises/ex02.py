@@ -715,11 +715,22 @@ def _check_at_threshold(answer: Any) -> str | None:
     if got[0] < 0:
         return "the errors caught are negative: `~` turns the Python values True and False into -2 and -1; write `not`"
     if not _same_pair(got, (caught, escalated)):
-        return f"at {_CUT} it should give {(caught, escalated)} for confidences {list(_SAID)} and right {list(_TRUE)}, and gives {_plain(got)}"
+        return _each_count(got, caught, escalated, len(upto), len(beyond), errors)
     other = _pair(calling(answer, list(_SAID), list(_TRUE), 0.5, none_ok=True), *_COUNTS)
     if not _same_pair(other, at_threshold(_SAID, _TRUE, 0.5)):
         return f"at 0.5 it should give {at_threshold(_SAID, _TRUE, 0.5)} and gives {_plain(other)}; look for a fixed 0.7 where `threshold` should stand"
     return None
+
+
+def _each_count(got: tuple[float, float], caught: int, escalated: int, upto: int, beyond: int, errors: int) -> str:
+    """Return what is wrong where the two counts have a mistake each: the escalations first, as the errors caught are among them."""
+    if close(got[1], upto):
+        return "the escalations hold answers exactly at the threshold, which are kept: escalate below it, with < and not <=; then look at the errors"
+    if close(got[1], beyond):
+        return "the escalations are the answers above the threshold; low confidence escalates, not high; then look at the errors"
+    if close(got[1], escalated) and close(got[0], errors):
+        return "it counts every wrong answer as caught, also those above the threshold, which nobody looks at"
+    return f"of {len(_SAID)} answers {escalated} lie below {_CUT}, and {caught} of these are wrong; it gives {_plain(got)}"
 
 
 def _wrong_ones(pairs: Sequence[tuple[float, bool]]) -> int:
@@ -762,6 +773,10 @@ def _high_escalates(confidence: Sequence[float], correct: Sequence[bool], thresh
 
 def _every_error(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
     return sum(not right for right in correct), at_threshold(confidence, correct, threshold)[1]
+
+
+def _two_mistakes(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    return sum(not right for right in correct), sum(c <= threshold for c in confidence)
 
 
 def _low_or_wrong(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
@@ -1231,7 +1246,7 @@ EXERCISES: tuple[Exercise, ...] = (
         objective="Fit a calibration map on some scenarios and judge it on others, so that it is not graded on its own answers.",
         hints=(
             "A map can learn the very answers by heart. Which answers can show whether it learned something else?",
-            "Make two lists of (confidence, right): one of the families in `chosen`, one of all others. Which list does fit get?",
+            "`seen` holds (confidence, right) of the families in `chosen`. Make the same list of all others. Which of the two does fit get?",
             "Before and after are two measurements of the same answers. Only the confidence differs; right stays right.",
             "fit returns a function. Calling it with a stated confidence gives the calibrated one.",
         ),
@@ -1269,6 +1284,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("counts the right ones", _right_ones, "caught are the wrong ones"),
             Wrong("escalates high confidence", _high_escalates, "upside down"),
             Wrong("every error is caught", _every_error, "also those above the threshold"),
+            Wrong("<= and every error", _two_mistakes, "then look at the errors"),
             Wrong("low or wrong", _low_or_wrong, "one or the other"),
             Wrong("~ in place of not", _tilde, "write `not`"),
             Wrong("gives shares", _as_shares, "give the two counts"),
