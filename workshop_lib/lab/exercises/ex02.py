@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from workshop_lib.lab.checking import NotYet, calling, close, diagnosed, number, shown
+from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 
 Fields = dict[str, Any]
@@ -1031,12 +1031,42 @@ def _check_pick_threshold(answer: Any) -> str | None:
     got = _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), 0.5))
     want = pick_threshold(_TUNING, _KEPT_ASIDE, _CANDIDATES, 0.5)
     if got != want:
-        return _picked_wrong(got[0], want[0]) or _counted_wrong(got, want)
+        return _alike(answer, got[0]) or _picked_wrong(got[0], want[0]) or _counted_wrong(got, want)
     low = _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), 0.1))
     if low == want:
         return "it does not follow `share`: a tenth of the errors was asked for, look for a fixed 0.5"
     wanted = pick_threshold(_TUNING, _KEPT_ASIDE, _CANDIDATES, 0.1)
     return None if low == wanted else f"for a tenth of the 6 errors it should return {_three(wanted)} and returns {_three(low)}"
+
+
+def _alike(answer: Any, got: float) -> str | None:
+    """Tell mistakes apart that pick the same threshold for one half, by what they pick for another share; None if neither was made."""
+
+    def picks(share: float) -> float | None:
+        try:
+            return _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), share))[0]
+        except (NotYet, NotAttempted):  # a share that it cannot reach
+            return None
+
+    if close(got, 0.5) and picks(1.0) == 0.5:
+        return "it compares the errors caught with the share itself; half of the errors of `tuning` is share times how many there are"
+    if close(got, 0.9) and picks(0.3) == 0.8:
+        return "it takes the share of the errors of `test`; count the errors of `tuning`, where the threshold is picked"
+    return None
+
+
+def _count_against_share(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
+    threshold = min(t for t in candidates if _at(tuning, t)[0] >= share)
+    return (threshold, *_at(test, threshold))
+
+
+def _errors_of_test(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
+    threshold = min(t for t in candidates if _at(tuning, t)[0] >= share * _wrong_ones(test))
+    return (threshold, *_at(test, threshold))
 
 
 def _picked_wrong(got: float, want: float) -> str | None:
@@ -1357,6 +1387,8 @@ EXERCISES: tuple[Exercise, ...] = (
         wrong=(
             Wrong("tunes the threshold on the test split", _tuned_on_test, "picks the threshold on the test split"),
             Wrong("tunes the threshold on both splits", _tuned_on_both, "picks the threshold on the test split"),
+            Wrong("compares a count with the share", _count_against_share, "with the share itself"),
+            Wrong("counts the errors of the test split", _errors_of_test, "count the errors of `tuning`"),
             Wrong("reports where it was picked", _reported_on_tuning, "by construction"),
             Wrong("reports on both splits", _reported_on_both, "on both splits together"),
             Wrong("returns the threshold only", _threshold_only, "without a report"),

@@ -892,6 +892,8 @@ def _check_account(answer: Any) -> str | None:
     if got == want:
         return None
     requests, answered, refused = got
+    if (answered, requests) == want[:2]:
+        return "sent and answered are swapped: requests sent first, then answered, then refused"
     ok = [call for call in _CALLS if call["ok"]]
     sums = {
         len(_CALLS): "it counts calls and not requests: a call that took 3 attempts sent 3 requests",
