@@ -3,12 +3,12 @@
 #
 # You send one question to three models and one ticket to two, changing only the model's name, and work out what each call cost.
 #
-# **Time:** 30 minutes alone, 33 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
-# **Cost live:** about 0.11 USD on Amazon Bedrock for the whole notebook, at recorded token counts and list prices; NVIDIA NIM prints no token
-# price.
+# **Time:** 30 minutes alone, 33 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine. **Cost
+# live:** about 0.11 USD on Amazon Bedrock for the whole notebook, at recorded token counts and list prices; NVIDIA NIM prints no
+# token price.
 #
-# A *tier* is one model in a row from cheap to expensive. This course answers most requests with the cheap one. To say whether that pays, you
-# have to know what a call costs.
+# A *tier* is one model in a row from cheap to expensive. This course answers most requests with the cheap one. To say whether
+# that pays, you have to know what a call costs.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -17,21 +17,23 @@
 # 2. **Read** a decision from a Converse response, whether it came as a tool call or as text (Exercise 2).
 # 3. **Measure** how many more tokens one tier counts for the same prompt (Exercise 3).
 # 4. **Turn** the cost of a call into a monthly bill at your volume (Exercise 4).
-# 5. **Bill** calls that did not report their usage, without calling the missing part zero (Exercise 5, stretch, in *Going further*).
+# 5. **Bill** calls that did not report their usage, without calling the missing part zero (Exercise 5, stretch, in *Going
+#    further*).
 
 # %% [markdown] id="prerequisites"
 # | you need | why | enough is |
 # |---|---|---|
-# | Python functions and dictionaries | you write short functions, most of one to five lines | you can read `row["usage"]["inputTokens"]` |
+# | Python functions and dictionaries | you write functions of one to five lines | you can read `row["usage"]["inputTokens"]` |
 # | what a token is | models charge by the token | a piece of a word, about four letters of English |
 # | a cloud account | not needed | everything here runs against a server on this machine, the *sandbox* |
 
 # %% [markdown] id="services"
 # Two services appear, each with its models from cheap to expensive:
 #
-# - **NVIDIA NIM**, called with the `openai` package: Llama 8B, Llama 70B and Nemotron Ultra 253B. The number counts weights in billions.
-# - **Amazon Bedrock**, called with `boto3` through *Converse*, its one request format for all its models: **Nano** and **Super** (Nemotron,
-#   by NVIDIA), **Sonnet** and **Opus** (Claude, by Anthropic).
+# - **NVIDIA NIM**, called with the `openai` package: Llama 8B, Llama 70B and Nemotron Ultra 253B. The number counts weights in
+#   billions.
+# - **Amazon Bedrock**, called with `boto3` through *Converse*, its one request format for all its models: **Nano** and **Super**
+#   (Nemotron, by NVIDIA), **Sonnet** and **Opus** (Claude, by Anthropic).
 #
 # Both packages are the real ones; only the address they call differs from a live run.
 
@@ -39,7 +41,8 @@
 # minutes: 3
 # half: 2
 # section: Opening
-# say: Nobody needs an account today. The clients are the real ones, the models are stand-ins, and every number says where it came from.
+# say: Nobody needs an account today. The clients are the real ones, the models are stand-ins, and every number says where it came
+#   from.
 # show: The first cell's cost line, then the line that open_lab prints.
 # ask: Who has seen a model's bill before reading the code that caused it?
 # cut: Leave out the question; run both cells while you speak.
@@ -89,26 +92,31 @@ print(text_table(pd.DataFrame(rows), {"usd_per_1000": 5}))
 
 # %% id="win-sentence"
 cheap, expensive = replies[TIERS[0]].cost.usd, replies[TIERS[-1]].cost.usd
-print(f"{TIERS[-1]} cost {expensive / cheap:.0f} times as much as {TIERS[0]} for the same question ({HERE} tokens, proxy prices).")
+print(
+    f"{TIERS[-1]} cost {expensive / cheap:.0f} times as much as "
+    f"{TIERS[0]} for the same question ({HERE} tokens, proxy prices)."
+)
 print(f"Right: {', '.join(row['tier'] for row in rows if row['right']) or 'no tier'} ({HERE}).")
 
 # %% [markdown] id="win-labels"
-# Read the `source` column first. **sandbox** means: small programs on this machine answered in place of the models. They make real mistakes,
-# but their own. So a row says how *the stand-in for* a tier did, not how good the vendor's model is. Tokens and latency are modelled too. The
-# prices come from a dated table, which you will open below. One call costs too little to read, so `usd_per_1000` is for 1,000 such calls.
+# Read the `source` column first. **sandbox** means: small programs on this machine answered in place of the models. They make
+# real mistakes, but their own. So a row says how *the stand-in for* a tier did, not how good the vendor's model is. Tokens and
+# latency are modelled too. The prices come from a dated table, which you will open below. One call costs too little to read, so
+# `usd_per_1000` is for 1,000 such calls.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
 # section: The result first
-# say: Three calls, one string changed. The answers differ, and so do the bills. The rest of the lab is about the second difference.
+# say: Three calls, one string changed. The answers differ, and so do the bills. The rest of the lab is about the second
+#   difference.
 # show: The table, column by column; stay on the column source.
 # ask: Which of these columns would change on a live run? (All but the prices behind usd_per_1000.)
 
 # %% [markdown] id="openai"
 # ## One endpoint, three values of `model=`
 #
-# `lab.ask` hides the client. Here is the call itself, with the plain `openai` client that talks to NVIDIA NIM in a live run. To call
-# another tier, change the string. (`nim-8b` is the short name in this course's model table; the server wants the full id.)
+# `lab.ask` hides the client. Here is the call itself, with the plain `openai` client that talks to NVIDIA NIM in a live run. To
+# call another tier, change the string. (`nim-8b` is the short name in this course's model table; the server wants the full id.)
 
 # %% id="openai-call"
 completion = lab.openai.chat.completions.create(
@@ -121,9 +129,9 @@ print(completion.usage.model_dump_json(indent=1, exclude_none=True))
 print("A cost field?", getattr(completion.usage, "cost", "no"))
 
 # %% [markdown] id="openai-usage"
-# The answer is the message's `content`. `finish_reason` says why the model stopped: `stop` means done, `length` means cut off at `max_tokens`.
-# `usage` says how many tokens went in (`prompt_tokens`) and came out, but not what they cost. You multiply yourself, so you need a price
-# for each direction, input and output.
+# The answer is the message's `content`. `finish_reason` says why the model stopped: `stop` means done, `length` means cut off at
+# `max_tokens`. `usage` says how many tokens went in (`prompt_tokens`) and came out, but not what they cost. You multiply
+# yourself, so you need a price for each direction, input and output.
 
 # %% id="openai-all"
 completions = {}
@@ -137,11 +145,11 @@ for tier in TIERS:
 # %% [markdown] id="predict-price"
 # ## The price of each direction
 #
-# **Predict.** With Claude Sonnet, how many times as much does an *output* token cost as an *input* token? Write a number over the first
-# dots; up to 1 away counts as right. Over the second, write how sure you are of that, from 0 to 1.
+# **Predict.** With Claude Sonnet, how many times as much does an *output* token cost as an *input* token? Write a number over the
+# first dots; up to 1 away counts as right. Over the second, write how sure you are of that, from 0 to 1.
 #
-# If you leave the dots, everything still runs. Once you have seen the result, a prediction no longer changes. At the end of lab 02 you see how
-# often you were right when you were sure.
+# If you leave the dots, everything still runs. Once you have seen the result, a prediction no longer changes. At the end of lab
+# 02 you see how often you were right when you were sure.
 
 # %% id="predict-price-guess"
 lab.predict("output price", ..., within=1, confidence=...)
@@ -166,15 +174,16 @@ for key in ("sonnet", "nim-8b", "nim-253b"):
     print(f"{key}: {price.basis} price, checked {price.checked_on}, from {price.source}")
 
 # %% [markdown] id="prices-proxy"
-# A **list** price is the provider's own. NIM prints no token price for its models, so its rows hold a **proxy**: what another host charges
-# for the same weights. A proxy will do for comparing tiers here. It is not what you would pay. For your own NIM, put your own figure into
-# `data/models.toml`, such as the cost of your GPU hours divided by the tokens they served.
+# A **list** price is the provider's own. NIM prints no token price for its models, so its rows hold a **proxy**: what another
+# host charges for the same weights. A proxy will do for comparing tiers here. It is not what you would pay. For your own NIM, put
+# your own figure into `data/models.toml`, such as the cost of your GPU hours divided by the tokens they served.
 
 # %% [markdown] id="instructor-prices" tags=["instructor"]
 # minutes: 2
 # half: 1
 # section: The price of each direction
-# say: Write the prediction down before you scroll. Two prices a model, one for each direction, and output is the expensive one. Prices are data with a source and a day, never constants in the code.
+# say: Write the prediction down before you scroll. Two prices a model, one for each direction, and output is the expensive one.
+#   Prices are data with a source and a day, never constants in the code.
 # show: The column out/in, then the three lines with their sources.
 # ask: What would a proxy price do to a business case? (It can rank tiers. It cannot promise a saving.)
 # cut: Run the cells up to Exercise 1 in one go and talk about the table only.
@@ -182,11 +191,11 @@ for key in ("sonnet", "nim-8b", "nim-253b"):
 # %% [markdown] id="ex1-header"
 # ## Exercise 1 · 4 minutes · core · What one call costs
 #
-# Write `call_usd`. It gets the tokens of one call and a price with two numbers, `price.input` and `price.output`, in USD per **million**
-# tokens. It returns USD.
+# Write `call_usd`. It gets the tokens of one call and a price with two numbers, `price.input` and `price.output`, in USD per
+# **million** tokens. It returns USD.
 #
-# Stuck? Run `lab.hint("ex1")`, again for the next hint. A wrong answer does not stop you: the check says what is wrong and hands you the
-# reference to go on with.
+# Stuck? Run `lab.hint("ex1")`, again for the next hint. A wrong answer does not stop you: the check says what is wrong and hands
+# you the reference to go on with.
 
 # %% id="ex1" tags=["exercise"]
 def call_usd(input_tokens, output_tokens, price):
@@ -198,9 +207,10 @@ def call_usd(input_tokens, output_tokens, price):
 call_usd = lab.check("ex1", call_usd)
 
 # %% [markdown] id="ex1-why" tags=["solution-only"]
-# **Why not one blended price per 1,000 tokens?** Because the mix of input and output differs between tiers and prompts, and output is
-# the more expensive direction. **Why not guess tokens from the length of the text?** A published comparison did so at first. Counted with
-# the tokens that the service reported, the same 30 tickets cost about five times as much (published, [how the tables differ](../../data/published/README.md)).
+# **Why not one blended price per 1,000 tokens?** Because the mix of input and output differs between tiers and prompts, and
+# output is the more expensive direction. **Why not guess tokens from the length of the text?** A published comparison did so at
+# first. Counted with the tokens that the service reported, the same 30 tickets cost about five times as much (published, [how the
+# tables differ](../../data/published/README.md)).
 
 # %% [markdown] id="ex1-after"
 # Price the three calls from before with it. `lab.ask` has priced the same calls already.
@@ -215,9 +225,10 @@ for tier, done in completions.items():
 # %% [markdown] id="tickets"
 # ## One ticket, two tiers on Bedrock
 #
-# A support ticket needs a *decision*: category, priority, whether a person must look. You want fields and not prose. Ask for JSON in the
-# prompt, and each model wraps it in words of its own. So use a **forced tool**: you describe a function with its fields and the values they
-# may take, and name it in `toolChoice`. The model then answers with a call of it. Nobody runs the function; its arguments are the answer.
+# A support ticket needs a *decision*: category, priority, whether a person must look. You want fields and not prose. Ask for JSON
+# in the prompt, and each model wraps it in words of its own. So use a **forced tool**: you describe a function with its fields
+# and the values they may take, and name it in `toolChoice`. The model then answers with a call of it. Nobody runs the function;
+# its arguments are the answer.
 
 # %% id="tickets-load"
 from workshop_lib.tasks.triage import SYSTEM, TOOL, prompt
@@ -260,11 +271,11 @@ for tier, response in responses.items():
 print(f"Characters sent: ticket {len(prompt(ticket))}, instruction {len(SYSTEM)}, tool {len(json.dumps(TOOL.schema))}")
 
 # %% [markdown] id="raw"
-# Again only one string changed, `modelId`. The ticket is short, yet the call counts hundreds of input tokens: instruction and tool travel
-# with every call, and are charged each time.
+# Again only one string changed, `modelId`. The ticket is short, yet the call counts hundreds of input tokens: instruction and
+# tool travel with every call, and are charged each time.
 #
-# Look at one whole response, because Exercise 2 reads the decision out of it. `content` is a list of *blocks*; `stopReason` says why the
-# model stopped, here `tool_use`; `latencyMs` is the time by the server's clock.
+# Look at one whole response, because Exercise 2 reads the decision out of it. `content` is a list of *blocks*; `stopReason` says
+# why the model stopped, here `tool_use`; `latencyMs` is the time by the server's clock.
 
 # %% id="raw-response"
 print(json.dumps({name: part for name, part in responses["nano"].items() if name != "ResponseMetadata"}, indent=1))
@@ -281,8 +292,8 @@ print(json.dumps({name: part for name, part in responses["nano"].items() if name
 # %% [markdown] id="predict-text"
 # ## A forced tool is not always called
 #
-# **Predict.** The tool is forced. Of the LIMIT sample tickets (20, unless you changed it) sent to the stand-in for Nano, how many replies
-# come back *without* a tool call? Up to 1 away counts as right.
+# **Predict.** The tool is forced. Of the LIMIT sample tickets (20, unless you changed it) sent to the stand-in for Nano, how many
+# replies come back *without* a tool call? Up to 1 away counts as right.
 
 # %% id="predict-text-guess"
 lab.predict("replies in text", ..., within=1, confidence=...)
@@ -309,9 +320,9 @@ if not in_text:
     print("None with this seed and limit. The check of Exercise 2 brings one of its own.")
 
 # %% [markdown] id="samples-explain"
-# The stand-in for Nano does this on purpose, on average in one reply of eight, because small models on the real service do it too. (The
-# share is made up; that it happens is not.) Such a reply holds the answer, in the text, and it was charged. If you throw it away and ask
-# again, you pay twice.
+# The stand-in for Nano does this on purpose, on average in one reply of eight, because small models on the real service do it
+# too. (The share is made up; that it happens is not.) Such a reply holds the answer, in the text, and it was charged. If you
+# throw it away and ask again, you pay twice.
 
 # %% [markdown] id="ex2-header"
 # ## Exercise 2 · 6 minutes · core · Read the decision, however it came
@@ -319,8 +330,8 @@ if not in_text:
 # Write `read_decision(response, ticket_id)`. It returns the decision as a dictionary:
 #
 # - the arguments (`input`) of the first tool call, in whichever block it stands;
-# - if there is none, the JSON object in the text blocks (`{"text": "..."}`). `json_object(text)` finds it, also inside prose or a code
-#   fence, and raises `InvalidAnswer` if there is none;
+# - if there is none, the JSON object in the text blocks (`{"text": "..."}`). `json_object(text)` finds it, also inside prose or a
+#   code fence, and raises `InvalidAnswer` if there is none;
 # - always with *your* `ticket_id`, whatever the model wrote there.
 #
 # Hints: `lab.hint("ex2")`.
@@ -343,9 +354,9 @@ def read_decision(response, ticket_id):
 read_decision = lab.check("ex2", read_decision)
 
 # %% [markdown] id="ex2-why" tags=["solution-only"]
-# **Why not ask again until a tool call comes?** Because the answer is already there and paid for, and at temperature 0 the same request
-# tends to get the same reply. **Why not trust the model's `ticket_id`?** Because you know the id, and a model that copies it wrongly, or
-# copies one that a customer wrote into the ticket, would file the decision under somebody else's ticket.
+# **Why not ask again until a tool call comes?** Because the answer is already there and paid for, and at temperature 0 the same
+# request tends to get the same reply. **Why not trust the model's `ticket_id`?** Because you know the id, and a model that copies
+# it wrongly, or copies one that a customer wrote into the ticket, would file the decision under somebody else's ticket.
 
 # %% id="ex2-use"
 from workshop_lib.llm import InvalidAnswer
@@ -371,14 +382,14 @@ for ticket_id, decision in decisions.items():
 print(f"{doubtful} of {len(decisions)} decisions lack a field or name a category that was not offered ({HERE}).")
 
 # %% [markdown] id="ex2-after"
-# A decision that can be read is not yet *valid*. The schema named eight categories and required every field; a small model may still
-# leave a field out or invent a value. Lab 02 refuses such answers, and still charges them.
+# A decision that can be read is not yet *valid*. The schema named eight categories and required every field; a small model may
+# still leave a field out or invent a value. Lab 02 refuses such answers, and still charges them.
 
 # %% [markdown] id="predict-tokens"
 # ## Same prompt, different token count
 #
-# **Predict.** On Amazon Bedrock, Nano and Sonnet were sent the very same requests, for 150 tickets. How many *percent* more input tokens
-# did Sonnet report? Up to 10 away counts as right.
+# **Predict.** On Amazon Bedrock, Nano and Sonnet were sent the very same requests, for 150 tickets. How many *percent* more input
+# tokens did Sonnet report? Up to 10 away counts as right.
 
 # %% id="predict-tokens-guess"
 lab.predict("more input tokens", ..., within=10, confidence=...)
@@ -396,8 +407,8 @@ for (tier, source), usages in measured.items():
 # ## Exercise 3 · 4 minutes · core · How many more tokens
 #
 # Write `input_ratio(small, large)`. Both are lists of usages, as Converse reports them, for the same prompts in the same order:
-# `{"inputTokens": 561, "outputTokens": 66, "totalTokens": 627}`. Return how many times as many input tokens the large model counted, over
-# all prompts together: 1.5 means 50 % more.
+# `{"inputTokens": 561, "outputTokens": 66, "totalTokens": 627}`. Return how many times as many input tokens the large model
+# counted, over all prompts together: 1.5 means 50 % more.
 #
 # Hints: `lab.hint("ex3")`.
 
@@ -411,12 +422,12 @@ def input_ratio(small, large):
 input_ratio = lab.check("ex3", input_ratio)
 
 # %% [markdown] id="ex3-why" tags=["solution-only"]
-# **Why not the mean of the ratios?** Because you pay for the sum of the tokens. A mean of ratios lets a ten-token prompt weigh as much as
-# a thousand-token one. **Why not `totalTokens`?** Because the output is each model's own; only the input was the same.
+# **Why not the mean of the ratios?** Because you pay for the sum of the tokens. A mean of ratios lets a ten-token prompt weigh as
+# much as a thousand-token one. **Why not `totalTokens`?** Because the output is each model's own; only the input was the same.
 
 # %% [markdown] id="ex3-after"
-# Use it twice: on your own calls, and on what the two models reported on Amazon Bedrock on 2026-08-31. Those replies are stored with this
-# course.
+# Use it twice: on your own calls, and on what the two models reported on Amazon Bedrock on 2026-08-31. Those replies are stored
+# with this course.
 
 # %% id="tokens-recorded"
 from workshop_lib.evaluation.recorded import recorded
@@ -435,8 +446,8 @@ print(f"  recorded (Bedrock, 2026-08-31), {len(rows_150)} tickets: {ratio_record
 lab.score("more input tokens", round(100 * (ratio_recorded - 1)), unit="%")
 
 # %% [markdown] id="tokens-explain"
-# The recorded figure is the evidence. Likely reasons: Claude cuts text into tokens of its own, and wraps a tool in a longer preamble. The
-# sandbox's figure is *set* from that recording, so its agreement proves nothing.
+# The recorded figure is the evidence. Likely reasons: Claude cuts text into tokens of its own, and wraps a tool in a longer
+# preamble. The sandbox's figure is *set* from that recording, so its agreement proves nothing.
 #
 # What goes wrong if you count once, on Nano, and price both tiers with that count?
 
@@ -480,19 +491,19 @@ def monthly_usd(usd_per_call, calls_per_day):
 monthly_usd = lab.check("ex4", monthly_usd)
 
 # %% [markdown] id="ex4-why" tags=["solution-only"]
-# **Why not round the call to cents first?** Because a cheap call costs a small part of a cent: rounded, it is free, and a free call
-# times any volume is free. Money is rounded once, where it is printed.
+# **Why not round the call to cents first?** Because a cheap call costs a small part of a cent: rounded, it is free, and a free
+# call times any volume is free. Money is rounded once, where it is printed.
 
 # %% [markdown] id="predict-month"
-# **Predict.** Same ticket, recorded tokens, list prices: how many times as much does it cost on Sonnet as on Nano? Up to 20 away counts as
-# right.
+# **Predict.** Same ticket, recorded tokens, list prices: how many times as much does it cost on Sonnet as on Nano? Up to 20 away
+# counts as right.
 
 # %% id="predict-month-guess"
 lab.predict("sonnet against nano", ..., within=20, confidence=...)
 
 # %% [markdown] id="month"
-# **Change it.** In the next cell put your own volume in place of `CALLS_PER_DAY`, and run it again. At which volume does the difference
-# between Nano and Sonnet pay for a day of an engineer's work each month?
+# **Change it.** In the next cell put your own volume in place of `CALLS_PER_DAY`, and run it again. At which volume does the
+# difference between Nano and Sonnet pay for a day of an engineer's work each month?
 
 # %% id="month-table"
 calls_per_day = CALLS_PER_DAY
@@ -514,8 +525,8 @@ for source in bills["tokens from"].unique():
 lab.score("sonnet against nano", round(usd["sonnet", "recorded"] / usd["nano", "recorded"]), unit="times")
 
 # %% [markdown] id="month-explain"
-# The recorded tickets were sent with another prompt and drew other answers, so their token counts are higher. Nobody recorded Super. With
-# either source Sonnet costs far more than Nano, and a cascade can save only because of that difference.
+# The recorded tickets were sent with another prompt and drew other answers, so their token counts are higher. Nobody recorded
+# Super. With either source Sonnet costs far more than Nano, and a cascade can save only because of that difference.
 
 # %% [markdown] id="instructor-month" tags=["instructor"]
 # minutes: 2
@@ -528,8 +539,8 @@ lab.score("sonnet against nano", round(usd["sonnet", "recorded"] / usd["nano", "
 # cut: Read out the two lines below the table.
 
 # %% [markdown] id="meter-read"
-# And this lab's own bill, up to here? The server on this machine kept count. The sum at the top of the lab is higher: it takes recorded token
-# counts, and *Going further* with them.
+# And this lab's own bill, up to here? The server on this machine kept count. The sum at the top of the lab is higher: it takes
+# recorded token counts, and *Going further* with them.
 
 # %% id="meter"
 lab.meter()
@@ -538,7 +549,8 @@ lab.meter()
 # ## What to remember
 #
 # - To call another tier you change the model string. The bill changes with it.
-# - Cost is input tokens times the input price plus output tokens times the output price. Output tokens cost several times as much.
+# - Cost is input tokens times the input price plus output tokens times the output price. Output tokens cost several times as
+#   much.
 # - Every tier counts its own tokens. Take usage from each reply, and compare dollars.
 # - A forced tool is not a promise. Read every block, then the text, and keep your own ticket id.
 # - A number has a source: sandbox, recorded, published. A price does too: list or proxy.
@@ -570,8 +582,8 @@ lab.meter()
 # %% [markdown] id="further"
 # ## Going further
 #
-# None of this is counted in the minutes above, and no later lab needs it. Take what interests you: which direction of a bill to cut, cached
-# prompts and batches, requests that one tier refuses, calls that report no usage, streams, and a ticket of your own.
+# None of this is counted in the minutes above, and no later lab needs it. Take what interests you: which direction of a bill to
+# cut, cached prompts and batches, requests that one tier refuses, calls that report no usage, streams, and a ticket of your own.
 
 # %% [markdown] id="directions"
 # ### Which direction costs more
@@ -613,8 +625,8 @@ def draw(axes):
 figure(draw, title="What 1,000 tickets cost, by direction", caption=caption, table=parts, size=(6.4, 2.8))
 
 # %% [markdown] id="month-after"
-# Input is the larger part of both bills, but output costs much more than its share of the tokens, because its price is higher. So asking for
-# shorter answers saves more than the token count suggests.
+# Input is the larger part of both bills, but output costs much more than its share of the tokens, because its price is higher. So
+# asking for shorter answers saves more than the token count suggests.
 
 # %% [markdown] id="instructor-directions" tags=["instructor"]
 # minutes: 0
@@ -625,10 +637,12 @@ figure(draw, title="What 1,000 tickets cost, by direction", caption=caption, tab
 # %% [markdown] id="caching"
 # ### Prompt caching and batch prices
 #
-# Say each request begins with the same solved examples. Put a **`cachePoint`** behind them: the first call *writes* that beginning to
-# a cache on the server, later calls *read* it. On Sonnet, writing costs more than plain input, reading much less (you see both prices below).
+# Say each request begins with the same solved examples. Put a **`cachePoint`** behind them: the first call *writes* that
+# beginning to a cache on the server, later calls *read* it. On Sonnet, writing costs more than plain input, reading much less
+# (you see both prices below).
 #
-# **Predict.** All calls so far added up, from which call on is the input cheaper with the cache than without? Write a whole number.
+# **Predict.** All calls so far added up, from which call on is the input cheaper with the cache than without? Write a whole
+# number.
 
 # %% id="caching-guess"
 lab.predict("caching pays from call", ..., within=0, confidence=...)
@@ -665,7 +679,8 @@ else:
 
 # %% [markdown] id="caching-read"
 # - `inputTokens` no longer holds the cached tokens. Your `call_usd`, given that count, would leave most of the input out.
-# - **Change it.** `EXAMPLES = 1`: a beginning below Sonnet's minimum of 1,024 tokens is not cached. No error says so, only the usage.
+# - **Change it.** `EXAMPLES = 1`: a beginning below Sonnet's minimum of 1,024 tokens is not cached. No error says so, only the
+#   usage.
 # - What changes belongs *behind* the point. With a date in front of it, each call writes anew, which costs more than no cache.
 # - By default the cache lives for five minutes after its last use. A tier that is asked once an hour would only ever write.
 
@@ -679,8 +694,8 @@ print("USD per million tokens, list prices")
 print(text_table(pd.DataFrame(rows), dict.fromkeys(rows[0], 3)))
 
 # %% [markdown] id="batch-read"
-# In a **batch** you hand in a file of requests and fetch the answers when the job is done, which may take hours. The price is half, where
-# there is one. A dash says that the sources of this table name no such price, not that there is none.
+# In a **batch** you hand in a file of requests and fetch the answers when the job is done, which may take hours. The price is
+# half, where there is one. A dash says that the sources of this table name no such price, not that there is none.
 #
 # A cascade in batches waits twice: the second tier's file can be written only when the first tier's answers are back.
 
@@ -713,12 +728,13 @@ attempt("Opus without temperature", inferenceConfig={"maxTokens": 300})
 attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("us."))
 
 # %% [markdown] id="refusals-explain"
-# - Opus 4.7 takes no `temperature` (how much chance goes into the choice of words), not even 0. That depends on the model, so the model
-#   table says it.
-# - The Claude models are called through an **inference profile**, the id with `us.` in front. Bedrock knows the id without it, but refuses
-#   the call.
+# - Opus 4.7 takes no `temperature` (how much chance goes into the choice of words), not even 0. That depends on the model, so the
+#   model table says it.
+# - The Claude models are called through an **inference profile**, the id with `us.` in front. Bedrock knows the id without it,
+#   but refuses the call.
 #
-# Neither is worth a retry: the same request would be refused again. `lab.ask("opus", ...)` reads the table and leaves the temperature out.
+# Neither is worth a retry: the same request would be refused again. `lab.ask("opus", ...)` reads the table and leaves the
+# temperature out.
 
 # %% [markdown] id="instructor-refusals" tags=["instructor"]
 # minutes: 0
@@ -732,8 +748,8 @@ attempt("Sonnet without us.", modelId=catalog.model("sonnet").id.removeprefix("u
 # ### Exercise 5 · 5 minutes · stretch · When usage is missing
 #
 # A stream that was cut, a timeout, a server that leaves counts out: sometimes there is no usage, and you are still charged. Write
-# `bill(usages, price)`. Return two things: the USD that are known, and `True` if no count was missing, else `False`. A usage may be `None`
-# or lack a count. Such a call adds nothing and makes the bill incomplete. Your `call_usd` may help.
+# `bill(usages, price)`. Return two things: the USD that are known, and `True` if no count was missing, else `False`. A usage may
+# be `None` or lack a count. Such a call adds nothing and makes the bill incomplete. Your `call_usd` may help.
 #
 # Hints: `lab.hint("ex5")`.
 
@@ -753,8 +769,9 @@ def bill(usages, price):
 bill = lab.check("ex5", bill)
 
 # %% [markdown] id="ex5-why" tags=["solution-only"]
-# **Why not count a missing usage as zero?** Because the sum would look exact and be too low, and the tier that fails most often would look
-# cheapest. "At least 0.42 USD" is a true statement; "0.42 USD" is not. The library keeps both parts together in `Cost(usd, complete)`.
+# **Why not count a missing usage as zero?** Because the sum would look exact and be too low, and the tier that fails most often
+# would look cheapest. "At least 0.42 USD" is a true statement; "0.42 USD" is not. The library keeps both parts together in
+# `Cost(usd, complete)`.
 
 # %% id="ex5-use"
 from workshop_lib.llm import price as library_price
@@ -767,8 +784,8 @@ print("The library says of a call without usage:", library_price(catalog.model("
 # %% [markdown] id="stream"
 # ### Streams and the time to the first token
 #
-# A stream brings the answer in pieces, for the same price: the reader begins to read while the model still writes. Usage comes with the
-# last event. So what does a stream report if you leave it early?
+# A stream brings the answer in pieces, for the same price: the reader begins to read while the model still writes. Usage comes
+# with the last event. So what does a stream report if you leave it early?
 
 # %% id="stream-bedrock"
 from time import perf_counter
@@ -803,8 +820,8 @@ usd, complete = bill(usages, sonnet_price)
 print(f"Both streams: {'' if complete else 'at least '}{usd:.6f} USD")
 
 # %% [markdown] id="stream-chat"
-# No usage, though the model read the prompt and had begun to write. That is why Exercise 5 returns two things. With the `openai` client you say
-# `stream=True`, and the usage does not come at all unless you ask for it.
+# No usage, though the model read the prompt and had begun to write. That is why Exercise 5 returns two things. With the `openai`
+# client you say `stream=True`, and the usage does not come at all unless you ask for it.
 
 # %% id="stream-chat-run"
 for options in ({}, {"stream_options": {"include_usage": True}}):
@@ -817,8 +834,8 @@ for options in ({}, {"stream_options": {"include_usage": True}}):
     print(f"{', '.join(options) or 'no options'}: {len(text)} characters, usage: {counts} ({HERE})")
 
 # %% [markdown] id="first-token"
-# How long until the first token? The latency model of this course has two parts: a fixed one, and one for each token. The first token comes
-# after the fixed part. **Change** `TOKENS_OUT`, the length of an answer.
+# How long until the first token? The latency model of this course has two parts: a fixed one, and one for each token. The first
+# token comes after the fixed part. **Change** `TOKENS_OUT`, the length of an answer.
 
 # %% id="first-token-table"
 TOKENS_OUT = 150
@@ -838,12 +855,12 @@ print(text_table(pd.DataFrame(rows)))
 print(f"{TOKENS_OUT} tokens out, computed. Nano and Sonnet: {catalog.model('sonnet').latency.source}")
 
 # %% [markdown] id="first-token-read"
-# These are estimates: a line through the times of whole answers, not measured on streams. What `metadata` calls `latencyMs` is the whole
-# answer's time by the server's clock, in the sandbox a modelled one. Live, `first_s` above measures the first piece on your side of the
-# network.
+# These are estimates: a line through the times of whole answers, not measured on streams. What `metadata` calls `latencyMs` is
+# the whole answer's time by the server's clock, in the sandbox a modelled one. Live, `first_s` above measures the first piece on
+# your side of the network.
 #
-# A cascade cannot show its first tier's pieces: the gate has to see the whole answer before it lets anything out. Only the last tier can
-# stream. And a decision in a forced tool cannot be used before its last bracket, so for tickets a stream gains nothing.
+# A cascade cannot show its first tier's pieces: the gate has to see the whole answer before it lets anything out. Only the last
+# tier can stream. And a decision in a forced tool cannot be used before its last bracket, so for tickets a stream gains nothing.
 
 # %% [markdown] id="instructor-stream" tags=["instructor"]
 # minutes: 0
@@ -855,8 +872,8 @@ print(f"{TOKENS_OUT} tokens out, computed. Nano and Sonnet: {catalog.model('sonn
 # %% [markdown] id="playground"
 # ### Playground
 #
-# Your own ticket, two tiers. Change the text and run the cell again. Make it short, or angry, or describe two problems at once. In the
-# sandbox the stand-ins answer, so a strange decision says nothing about the vendors' models.
+# Your own ticket, two tiers. Change the text and run the cell again. Make it short, or angry, or describe two problems at once.
+# In the sandbox the stand-ins answer, so a strange decision says nothing about the vendors' models.
 
 # %% id="playground-run"
 from workshop_lib.tasks import Ticket
@@ -873,8 +890,9 @@ for tier in ("nano", "sonnet"):
 # %% [markdown] id="next"
 # ## What next
 #
-# Each decision carries a confidence. A cascade would act on it: keep the cheap answer if it is sure, else ask the expensive
-# tier. [Lab 02](../02_confidence/lab.ipynb) asks whether that number means anything. The [start page](../../START.ipynb) lists all labs.
+# Each decision carries a confidence. A cascade would act on it: keep the cheap answer if it is sure, else ask the expensive tier.
+# [Lab 02](../02_confidence/lab.ipynb) asks whether that number means anything. The [start page](../../START.ipynb) lists all
+# labs.
 
 # %% id="progress"
 lab.progress()

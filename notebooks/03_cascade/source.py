@@ -6,7 +6,8 @@
 # **Time:** 40 minutes alone, 45 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
 # **Cost live:** about 1 USD on Amazon Bedrock at recorded token counts, most of it Sonnet; NVIDIA NIM prints no token price.
 #
-# A *cascade* walks a row of tiers, cheapest first. A *gate* either keeps an answer or *escalates*, which means asking the next tier.
+# A *cascade* walks a row of tiers, cheapest first. A *gate* either keeps an answer or *escalates*, which means asking the next
+# tier.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -33,7 +34,8 @@
 # minutes: 1
 # section: Opening
 # show: The first cell's cost line.
-# say: Today you build the thing this course is named after. It takes ten lines. The rest of the lab asks whether it was a good idea.
+# say: Today you build the thing this course is named after. It takes ten lines. The rest of the lab asks whether it was a good
+#   idea.
 # ask: Before we start, who believes that a cascade saves 60 to 80 percent? Keep your hand in mind; we test that claim at the end.
 
 # %% id="parameters" tags=["parameters"]
@@ -65,9 +67,9 @@ def less(saving):
 # %% [markdown] id="win"
 # ## The result first
 #
-# Here are a few dozen questions, from trivia to several steps of arithmetic. First the largest tier answers them all. Then a cascade of
-# three tiers does: it stops at the first answer that rates itself `THRESHOLD` or more, on a scale from 1 to 5. Each way to answer every
-# question is called an *arm*.
+# Here are a few dozen questions, from trivia to several steps of arithmetic. First the largest tier answers them all. Then a
+# cascade of three tiers does: it stops at the first answer that rates itself `THRESHOLD` or more, on a scale from 1 to 5. Each
+# way to answer every question is called an *arm*.
 
 # %% id="win-run"
 questions = load_questions("calibration")[:LIMIT]
@@ -85,9 +87,9 @@ print(f"cascade:     {usd_walked:.6f} USD, {less(1 - usd_walked / usd_large)}")
 # %% [markdown] id="win-read"
 # The bill says nothing about the answers.
 #
-# **Predict.** How many fewer right answers than always-253B did the cascade give? Write a number over the first dots (negative means that
-# the cascade did better), and over the second how sure you are, from 0 to 1. Left alone, everything still runs. The result comes near the
-# end.
+# **Predict.** How many fewer right answers than always-253B did the cascade give? Write a number over the first dots (negative
+# means that the cascade did better), and over the second how sure you are, from 0 to 1. Left alone, everything still runs. The
+# result comes near the end.
 
 # %% id="guess-lost"
 fewer_right = ...  # a number, or a range written (low, high)
@@ -103,8 +105,8 @@ lab.predict("fewer right", fewer_right, within=1, confidence=...)
 # %% [markdown] id="one-tier"
 # ## One tier's turn
 #
-# Now take it apart. A turn is one call. It gives you an answer and a bill. If the reply is not valid, the answer is `None`, and there is a
-# bill all the same.
+# Now take it apart. A turn is one call. It gives you an answer and a bill. If the reply is not valid, the answer is `None`, and
+# there is a bill all the same.
 
 # %% id="ask-tier"
 from workshop_lib.llm import InvalidAnswer
@@ -135,8 +137,8 @@ for tier in TIERS:
 # %% [markdown] id="ex1-header"
 # ## Exercise 1 · 3 minutes · core · Keep or escalate
 #
-# Write the gate. `keep(answer, threshold)` returns `True` if the cascade may stop at this answer, and `False` if it must ask the next tier.
-# `answer` has a `.confidence` from 1 to 5, or is `None` after an invalid reply. Confidence 4 at threshold 4 is kept.
+# Write the gate. `keep(answer, threshold)` returns `True` if the cascade may stop at this answer, and `False` if it must ask the
+# next tier. `answer` has a `.confidence` from 1 to 5, or is `None` after an invalid reply. Confidence 4 at threshold 4 is kept.
 #
 # Stuck? Run `lab.hint("ex1")` in a new cell, more than once if needed.
 
@@ -151,20 +153,24 @@ def keep(answer, threshold):
 keep = lab.check("ex1", keep)
 
 # %% [markdown] id="ex1-why" tags=["solution-only"]
-# **Why not `>`?** The scale is coarse. If "fairly sure" is 4 and the rule says 4 is enough, then `>` silently turns threshold 4 into
-# threshold 5, and the bill shows it. **Why not keep `None`?** An invalid reply is not a poor answer, it is none at all.
+# **Why not `>`?** The scale is coarse. If "fairly sure" is 4 and the rule says 4 is enough, then `>` silently turns threshold 4
+# into threshold 5, and the bill shows it. **Why not keep `None`?** An invalid reply is not a poor answer, it is none at all.
 
 # %% id="gate-on-small"
 first = [ask_tier("nim-8b", question)[0] for question in items]
 kept = sum(keep(answer, THRESHOLD) for answer in first)
 invalid = sum(answer is None for answer in first)
-print(f"Of {len(first)} first answers the gate keeps {kept} and escalates {len(first) - kept}, of them {invalid} invalid. ({HERE})")
+print(
+    f"Of {len(first)} first answers the gate keeps {kept} and "
+    f"escalates {len(first) - kept}, of them {invalid} invalid. ({HERE})"
+)
 
 # %% [markdown] id="ex2-header"
 # ## Exercise 2 · 6 minutes · core · Walk the tiers and charge them all
 #
-# Write the walk. `cascade` asks tier after tier with `ask_tier(tier, question)`, which returns `(answer, usd)`, and stops at the first answer
-# to keep. It returns two things: **the last valid answer** (`None` if no tier gave one) and **the USD of all tiers it asked**.
+# Write the walk. `cascade` asks tier after tier with `ask_tier(tier, question)`, which returns `(answer, usd)`, and stops at the
+# first answer to keep. It returns two things: **the last valid answer** (`None` if no tier gave one) and **the USD of all tiers
+# it asked**.
 #
 # Your `keep` from Exercise 1 is there to be used. The last tier's answer is final, sure or not.
 
@@ -187,26 +193,31 @@ def cascade(question, tiers, ask_tier, threshold):
 cascade = lab.check("ex2", cascade)
 
 # %% [markdown] id="ex2-why" tags=["solution-only"]
-# **Why not charge the winner only?** The provider bills the small model's tokens whether you use its answer or not. **Why not the most
-# confident answer?** Each model has its own idea of what a 4 is. You escalated because you trust the next tier more, so its word stands.
+# **Why not charge the winner only?** The provider bills the small model's tokens whether you use its answer or not. **Why not the
+# most confident answer?** Each model has its own idea of what a 4 is. You escalated because you trust the next tier more, so its
+# word stands.
 
 # %% [markdown] id="instructor-walk" tags=["instructor"]
 # minutes: 2
 # half: 1
 # section: Walking the tiers
 # show: In Exercise 2's cell, the line that pays, above the line that decides.
-# say: Two mistakes are worth waiting for. Some return None when nobody is sure. Some charge the winner only, and their cascade looks better than it is.
-# ask: (To unlock Exercise 2) Read me your loop as a shopping trip. When do you pay, before or after you decide whether you like it?
+# say: Two mistakes are worth waiting for. Some return None when nobody is sure. Some charge the winner only, and their cascade
+#   looks better than it is.
+# ask: (To unlock Exercise 2) Read me your loop as a shopping trip. When do you pay, before or after you decide whether you like
+#   it?
 # cut: Let the room do Exercise 1 together, on the projector.
 
 # %% [markdown] id="library"
 # ## The same walk in the library
 #
-# `workshop_lib.cascade.walk` does the same for any kind of item and any gates. It records each turn as a `Step`, and all steps as a `Trace`.
+# `workshop_lib.cascade.walk` does the same for any kind of item and any gates. It records each turn as a `Step`, and all steps as
+# a `Trace`.
 
 # %% id="library-same"
 mine = [cascade(question, TIERS, ask_tier, THRESHOLD) for question in items]
-same = sum(answer == trace.answer and abs(usd - trace.cost.usd) < 1e-12 for (answer, usd), trace in zip(mine, walked, strict=True))
+both = zip(mine, walked, strict=True)
+same = sum(answer == trace.answer and abs(usd - trace.cost.usd) < 1e-12 for (answer, usd), trace in both)
 print(f"Same answer and same bill as the library on {same} of {len(items)} questions.")
 
 trace = walked[far]
@@ -225,12 +236,13 @@ print(f"The second bill leaves out {100 * (1 - winners / usd_walked):.1f} % of w
 # %% [markdown] id="economics"
 # ## When does it pay?
 #
-# Take two tiers. Every item pays the cheap tier, and the gate if it costs something (a *judge* does: one more model that rates the answer).
-# A share `e` escalates and pays the strong tier **on top**. On average an item costs
+# Take two tiers. Every item pays the cheap tier, and the gate if it costs something (a *judge* does: one more model that rates
+# the answer). A share `e` escalates and pays the strong tier **on top**. On average an item costs
 #
 # `cheap + gate + e * strong`
 #
-# **Predict.** Nano first, Sonnet behind it. What percentage of the tickets may escalate before this costs as much as Sonnet for all?
+# **Predict.** Nano first, Sonnet behind it. What percentage of the tickets may escalate before this costs as much as Sonnet for
+# all?
 
 # %% id="guess-break-even"
 may_escalate = ...  # in percent
@@ -239,8 +251,8 @@ lab.predict("may escalate", may_escalate, within=5, confidence=...)
 # %% [markdown] id="ex3-header"
 # ## Exercise 3 · 4 minutes · core · When it stops paying
 #
-# Write `break_even(cheap, strong, gate)`: the share of items, from 0 to 1, at which the cascade costs as much as always asking the strong
-# model. All three arguments are USD per item. If the cascade can never pay, the result is zero or less.
+# Write `break_even(cheap, strong, gate)`: the share of items, from 0 to 1, at which the cascade costs as much as always asking
+# the strong model. All three arguments are USD per item. If the cascade can never pay, the result is zero or less.
 
 # %% id="ex3" tags=["exercise"]
 def break_even(cheap, strong, gate):
@@ -253,8 +265,9 @@ def break_even(cheap, strong, gate):
 break_even = lab.check("ex3", break_even)
 
 # %% [markdown] id="ex3-why" tags=["solution-only"]
-# From `cheap + gate + e * strong < strong` follows `e < 1 - (cheap + gate) / strong`. **Why not weigh the cheap tier with `1 - e`?** That is a
-# router, which picks one tier for each item and pays only that one. A cascade has paid the cheap tier before it knows.
+# From `cheap + gate + e * strong < strong` follows `e < 1 - (cheap + gate) / strong`. **Why not weigh the cheap tier with `1 -
+# e`?** That is a router, which picks one tier for each item and pays only that one. A cascade has paid the cheap tier before it
+# knows.
 
 # %% id="costs"
 from workshop_lib.evaluation.recorded import recorded
@@ -265,12 +278,15 @@ pairs = {
     f"8B, 253B ({HERE} tokens, proxy prices)": (mean(trace.steps[0].cost.usd for trace in walked), usd_large / len(items)),
 }
 for name, (cheap, strong) in pairs.items():
-    print(f"{name}: the strong tier costs {strong / cheap:.0f} times as much, break-even at {100 * break_even(cheap, strong, 0):.1f} % escalated")
+    print(
+        f"{name}: the strong tier costs {strong / cheap:.0f} times as much, "
+        f"break-even at {100 * break_even(cheap, strong, 0):.1f} % escalated"
+    )
 lab.score("may escalate", 100 * break_even(*pairs["Nano, Sonnet (recorded)"], 0), unit="%")
 
 # %% [markdown] id="costs-read"
-# With a very cheap first tier and a free gate, nearly everything may escalate and it still saves. So two other questions decide: **is the
-# answer still right**, and **does it still come in time**?
+# With a very cheap first tier and a free gate, nearly everything may escalate and it still saves. So two other questions decide:
+# **is the answer still right**, and **does it still come in time**?
 
 # %% [markdown] id="instructor-economics" tags=["instructor"]
 # minutes: 2
@@ -284,10 +300,10 @@ lab.score("may escalate", 100 * break_even(*pairs["Nano, Sonnet (recorded)"], 0)
 # %% [markdown] id="tickets"
 # ## Tickets: other gates
 #
-# A ticket's answer carries a confidence, a category, a priority, and `needs_human`. So there are more gates. A *policy* is a row of tiers with the
-# gates between them, written as data. Two come from the AWS sample that the recording is from. The *documented* policy escalates when Nano is **unsure**
-# (confidence below 0.7), or when the **stakes** are high (P0, P1, or a person needed). The *published* policy, the one behind the sample's first
-# table, also escalates **certain categories**.
+# A ticket's answer carries a confidence, a category, a priority, and `needs_human`. So there are more gates. A *policy* is a row
+# of tiers with the gates between them, written as data. Two come from the AWS sample that the recording is from. The *documented*
+# policy escalates when Nano is **unsure** (confidence below 0.7), or when the **stakes** are high (P0, P1, or a person needed).
+# The *published* policy, the one behind the sample's first table, also escalates **certain categories**.
 #
 # Stakes rules ask what an error would cost, not whether there is one.
 
@@ -305,9 +321,9 @@ print(f"{example.category}, {example.priority}, confidence {example.confidence},
 # %% [markdown] id="ex4-header"
 # ## Exercise 4 · 4 minutes · core · The rules for tickets
 #
-# Write `escalates(decision, categories)`. It returns `True` if the decision has `.confidence` below 0.7, or `.priority` P0 or P1, or
-# `.needs_human`, or a `.category` that is among `categories`. One reason is enough. (Invalid replies never get here; the walk escalates them
-# by itself.)
+# Write `escalates(decision, categories)`. It returns `True` if the decision has `.confidence` below 0.7, or `.priority` P0 or P1,
+# or `.needs_human`, or a `.category` that is among `categories`. One reason is enough. (Invalid replies never get here; the walk
+# escalates them by itself.)
 
 # %% id="ex4" tags=["exercise"]
 def escalates(decision, categories):
@@ -322,8 +338,8 @@ def escalates(decision, categories):
 escalates = lab.check("ex4", escalates)
 
 # %% [markdown] id="ex4-why" tags=["solution-only"]
-# **Why not join the rules by `and`?** Then a P0 that the model is sure about stays with the small model, and a sure error is the very case
-# that hurts. Each rule guards against a different danger, so each must be able to escalate alone.
+# **Why not join the rules by `and`?** Then a P0 that the model is sure about stays with the small model, and a sure error is the
+# very case that hurts. Each rule guards against a different danger, so each must be able to escalate alone.
 
 # %% id="rules-used"
 from workshop_lib.cascade import documented, published, reasons
@@ -340,8 +356,8 @@ print("always escalated by the published policy:", ", ".join(LIST))
 # %% [markdown] id="demo-read"
 # ### Watch a ticket walk
 #
-# Now watch the documented policy at work, on tickets of your own (three samples as text, where this page takes no input). Answer the question
-# that comes with it. A strange decision is a stand-in's and says nothing about the vendors' models.
+# Now watch the documented policy at work, on tickets of your own (three samples as text, where this page takes no input). Answer
+# the question that comes with it. A strange decision is a stand-in's and says nothing about the vendors' models.
 
 # %% id="demo"
 from workshop_lib.lab.interactive import routing_demo
@@ -370,8 +386,8 @@ demo = routing_demo(lab, documented())
 # | judge | another model's score, from 1 (wrong) to 5 (right) | a call of that model |
 
 # %% [markdown] id="gates-table-read"
-# Five of these gates, each alone, and the two policies, on the same tickets: a small tier (`first`), the gate, Sonnet. The number after a
-# gate's name is its threshold, or how many draws. In the table:
+# Five of these gates, each alone, and the two policies, on the same tickets: a small tier (`first`), the gate, Sonnet. The number
+# after a gate's name is its threshold, or how many draws. In the table:
 #
 # - `escalated` is a share, `right` a count.
 # - `by chance`: what a **random** choice of tickets for Sonnet gets right for the same money.
@@ -434,14 +450,15 @@ lab.score("better than chance", sum(row["beats chance"] for row in rows))
 from collections import Counter
 
 scores = Counter(int(check.value) for trace in judged for check in trace.steps[0].checks if check.value is not None)
-print("Scores the judge gave:", ", ".join(f"{score} on {scores[score]} answers" for score in sorted(scores)) or "none", f"({HERE})")
+given = ", ".join(f"{score} on {scores[score]} answers" for score in sorted(scores))
+print(f"Scores the judge gave: {given or 'none'} ({HERE})")
 if len(scores) < 2:
     print("One score for everything tells no right answer from a wrong one. Its bill is real all the same.")
 
 # %% [markdown] id="gates-read"
-# *Clearly* better means: the whole 95 % interval of the difference (drawn by ticket family) lies above zero. So few tickets show a large advantage
-# only. Escalating more usually gets more right; that alone is no merit. Try many gates, and one may beat chance by luck. A stakes gate guards
-# against costly errors, so judge it by those. And before you pay a judge, look at its scores.
+# *Clearly* better means: the whole 95 % interval of the difference (drawn by ticket family) lies above zero. So few tickets show
+# a large advantage only. Escalating more usually gets more right; that alone is no merit. Try many gates, and one may beat chance
+# by luck. A stakes gate guards against costly errors, so judge it by those. And before you pay a judge, look at its scores.
 
 # %% [markdown] id="instructor-gates" tags=["instructor"]
 # minutes: 3
@@ -456,14 +473,14 @@ if len(scores) < 2:
 # %% [markdown] id="ex5-header"
 # ## Exercise 5 · 4 minutes · core · The judge's bill
 #
-# A judge speaks before anybody knows which answers are kept. To pay less, you may judge a random share of the tickets, the *rate*; errors
-# in the rest pass.
+# A judge speaks before anybody knows which answers are kept. To pay less, you may judge a random share of the tickets, the
+# *rate*; errors in the rest pass.
 #
-# Write `judge_bill(usage, price, rate, cheap, strong)`. Return two things: the judge's **USD per ticket**, on average over all tickets, and
-# the **break-even** that includes it, as in Exercise 3. Your `break_even` is there to be used.
+# Write `judge_bill(usage, price, rate, cheap, strong)`. Return two things: the judge's **USD per ticket**, on average over all
+# tickets, and the **break-even** that includes it, as in Exercise 3. Your `break_even` is there to be used.
 #
-# `usage` holds one judge call's `.input_tokens` and `.output_tokens`. `price` has `.input` and `.output` in USD per million tokens. `rate`
-# is the share of tickets that is judged. `cheap` and `strong` are USD per ticket.
+# `usage` holds one judge call's `.input_tokens` and `.output_tokens`. `price` has `.input` and `.output` in USD per million
+# tokens. `rate` is the share of tickets that is judged. `cheap` and `strong` are USD per ticket.
 
 # %% id="ex5" tags=["exercise"]
 def judge_bill(usage, price, rate, cheap, strong):
@@ -477,8 +494,9 @@ def judge_bill(usage, price, rate, cheap, strong):
 judge_bill = lab.check("ex5", judge_bill)
 
 # %% [markdown] id="ex5-why" tags=["solution-only"]
-# **Why not charge the judge on escalations only?** It graded the kept tickets too; without their grades nobody would know that they may be
-# kept. So its bill does not shrink when fewer escalate. That is why it stands beside `cheap`, and not beside `e * strong`.
+# **Why not charge the judge on escalations only?** It graded the kept tickets too; without their grades nobody would know that
+# they may be kept. So its bill does not shrink when fewer escalate. That is why it stands beside `cheap`, and not beside `e *
+# strong`.
 
 # %% id="judges"
 from workshop_lib import catalog
@@ -493,30 +511,31 @@ for judge in ("super", "sonnet", "opus"):
     usage = Usage(round(mean(one.input_tokens for one in used)), round(mean(one.output_tokens for one in used)))
     for rate in (1, 0.25):
         usd, share = judge_bill(usage, catalog.model(judge).price, rate, cheap, strong)
-        rows.append({"judge": judge, "rate": rate, "usd_per_1000": 1000 * usd, "break-even": share, "can pay": share > 0, "source": HERE})
+        row = {"judge": judge, "rate": rate, "usd_per_1000": 1000 * usd, "break-even": share}
+        rows.append(row | {"can pay": share > 0, "source": HERE})
 print("Nano, then Sonnet, and a judge between them:")
 print(text_table(pd.DataFrame(rows), {"rate": 2, "usd_per_1000": 3}))
 
 # %% [markdown] id="judges-read"
-# A judge that costs nearly as much as the strong model leaves little to save. Where the break-even is negative, the cascade is dearer even
-# if nothing escalates.
+# A judge that costs nearly as much as the strong model leaves little to save. Where the break-even is negative, the cascade is
+# dearer even if nothing escalates.
 
 # %% [markdown] id="recorded-policies"
 # ## Two policies on recorded tickets
 #
-# And the real models? The recording holds both models' replies to 150 tickets, with labels that people reviewed. Any policy can be walked
-# over them without a call.
+# And the real models? The recording holds both models' replies to 150 tickets, with labels that people reviewed. Any policy can
+# be walked over them without a call.
 #
-# **Predict.** The documented policy escalates 8 % of them to Sonnet, the published one 57 %. How many more does the published policy get
-# right?
+# **Predict.** The documented policy escalates 8 % of them to Sonnet, the published one 57 %. How many more does the published
+# policy get right?
 
 # %% id="guess-more-right"
 more_right = ...  # of 150
 lab.predict("more right", more_right, within=2, confidence=...)
 
 # %% [markdown] id="recorded-columns"
-# `right` counts the right categories; `low` and `high` are the 95 % interval of their share. `joint` counts the tickets right in category,
-# priority and `needs_human`. `cost_usd` is the bill for all 150.
+# `right` counts the right categories; `low` and `high` are the 95 % interval of their share. `joint` counts the tickets right in
+# category, priority and `needs_human`. `cost_usd` is the bill for all 150.
 
 # %% id="recorded-run"
 from workshop_lib.evaluation.recorded import recorded_arms
@@ -540,11 +559,14 @@ more, better = (int(second[column].sum() - first[column].sum()) for column in ("
 print(f"The published policy escalates {more} tickets more. (recorded) How many more does it get right?")
 lab.score("more right", better)
 joint = summary(real).set_index("arm")["joint"]
-print(f"Right in all three fields: {joint['nano']} with Nano alone, {joint['cascade (documented)']} with the documented policy. (recorded)")
+print(
+    f"Right in all three fields: {joint['nano']} with Nano alone, "
+    f"{joint['cascade (documented)']} with the documented policy. (recorded)"
+)
 
 # %% [markdown] id="recorded-read"
-# An escalation helps only where the first tier is wrong and the next one right, so escalating more need not help. In all three fields the
-# documented policy did no better than Nano alone. (For the flag `needs_human` any tier's word counts, see Exercise 7.)
+# An escalation helps only where the first tier is wrong and the next one right, so escalating more need not help. In all three
+# fields the documented policy did no better than Nano alone. (For the flag `needs_human` any tier's word counts, see Exercise 7.)
 
 # %% [markdown] id="instructor-recorded" tags=["instructor"]
 # minutes: 2
@@ -557,8 +579,8 @@ print(f"Right in all three fields: {joint['nano']} with Nano alone, {joint['casc
 # %% [markdown] id="leak"
 # ## A list that leaks
 #
-# The published policy's list names the categories in which Nano and Sonnet had disagreed on 30 tickets, and the published figure was measured
-# **on the same 30 tickets**. The list had seen the answers. That is a *leak*.
+# The published policy's list names the categories in which Nano and Sonnet had disagreed on 30 tickets, and the published figure
+# was measured **on the same 30 tickets**. The list had seen the answers. That is a *leak*.
 #
 # Sonnet gets more tickets right than Nano. How much of that gap does the cascade recover, on those 30 and on others?
 
@@ -570,15 +592,21 @@ readme = table[table["source"].str.endswith("README")].set_index("arm")
 small, strong, both = (int(readme.loc[arm, "category_right"]) for arm in ("nano_only", "sonnet_only", "cascade_published_policy"))
 row = readme.loc["cascade_published_policy"]
 rate = row["escalated"] / row["tickets"]
-print(f"its own {row['tickets']:.0f} tickets: {100 * rate:.1f} % escalated, recovers {both - small} of a gap of {strong - small} (published, a judge's labels)")
+print(
+    f"its own {row['tickets']:.0f} tickets: {100 * rate:.1f} % escalated, "
+    f"recovers {both - small} of a gap of {strong - small} (published, a judge's labels)"
+)
 now = {name: int(arm["correct"].sum()) for name, arm in real.items()}
 for name in ("published", "documented"):
     rate, gain = real[f"cascade ({name})"]["escalated"].mean(), now[f"cascade ({name})"] - now["nano"]
-    print(f"{len(replies)} others, {name}: {100 * rate:.1f} % escalated, recovers {gain} of a gap of {now['sonnet'] - now['nano']} (recorded, reviewed labels)")
+    print(
+        f"{len(replies)} others, {name}: {100 * rate:.1f} % escalated, recovers "
+        f"{gain} of a gap of {now['sonnet'] - now['nano']} (recorded, reviewed labels)"
+    )
 
 # %% [markdown] id="leak-result"
-# On its own tickets the list recovers the whole gap, on others a sixth, no more than the documented policy does without a list. ("Going
-# further" compares without labels.)
+# On its own tickets the list recovers the whole gap, on others a sixth, no more than the documented policy does without a list.
+# ("Going further" compares without labels.)
 
 # %% [markdown] id="instructor-leak" tags=["instructor"]
 # minutes: 2
@@ -592,17 +620,18 @@ for name in ("published", "documented"):
 # %% [markdown] id="trouble"
 # ## Rules for trouble
 #
-# What does trying again cost? A call **refused** for throttling used no tokens: the library retries it, and you pay in time (lab 04). An
-# **invalid** reply came and was charged. Asking the same again pays twice, and at temperature 0 tends to bring the same reply, so the
-# cascade escalates instead.
+# What does trying again cost? A call **refused** for throttling used no tokens: the library retries it, and you pay in time (lab
+# 04). An **invalid** reply came and was charged. Asking the same again pays twice, and at temperature 0 tends to bring the same
+# reply, so the cascade escalates instead.
 #
 # Some calls fail for good. What happens then is part of the policy, so it is decided beforehand.
 
 # %% [markdown] id="ex6-header"
 # ## Exercise 6 · 3 minutes · core · When the first tier fails
 #
-# A tier's call failed for good, after all retries. Write `on_failure(kind, answered)`. Return `"escalate"` (ask the next tier), `"stop"` (no answer
-# now; the ticket goes back to the queue) or `"keep"` (the answer at hand stands). `answered` says whether an earlier tier answered validly.
+# A tier's call failed for good, after all retries. Write `on_failure(kind, answered)`. Return `"escalate"` (ask the next tier),
+# `"stop"` (no answer now; the ticket goes back to the queue) or `"keep"` (the answer at hand stands). `answered` says whether an
+# earlier tier answered validly.
 #
 # | kind | what happened |
 # |---|---|
@@ -623,12 +652,14 @@ def on_failure(kind, answered):
 on_failure = lab.check("ex6", on_failure)
 
 # %% [markdown] id="ex6-why" tags=["solution-only"]
-# **Why not escalate a throttled ticket?** A quota of the cheap tier would become a bill of the strong one, and its quota would go next. The
-# ticket can wait. **Why not escalate a wrong request?** The strong tier may answer it, so nobody would notice the mistake, only the bill.
+# **Why not escalate a throttled ticket?** A quota of the cheap tier would become a bill of the strong one, and its quota would go
+# next. The ticket can wait. **Why not escalate a wrong request?** The strong tier may answer it, so nobody would notice the
+# mistake, only the bill.
 
 # %% [markdown] id="trouble-order"
-# Your rules are the library's defaults. Now order an hour in which Nano throttles everything: `without` stands before `ask` and fails every call to one tier. What does your rule cost,
-# and what the other one? (A *guardrail* that blocks is no failure; it always ends the walk.)
+# Your rules are the library's defaults. Now order an hour in which Nano throttles everything: `without` stands before `ask` and
+# fails every call to one tier. What does your rule cost, and what the other one? (A *guardrail* that blocks is no failure; it
+# always ends the walk.)
 
 # %% id="trouble-throttled"
 from workshop_lib.cascade import Trouble
@@ -649,7 +680,7 @@ for direction in ("stop", "escalate"):
     policy = documented().model_copy(update={"trouble": Trouble(tier_throttled=direction)})
     hour = run_arm(TRIAGE, tickets, policy, without("nano", "throttled"))
     usd, waiting = sum(trace.cost.usd for trace in hour), sum(trace.stopped for trace in hour)
-    print(f"{direction:8}  {usd:.4f} USD, {usd / usual:.1f} times the usual bill. {waiting} of {len(hour)} tickets wait in the queue. ({HERE})")
+    print(f"{direction:8}  {usd:.4f} USD, {usd / usual:.1f} times the usual bill. {waiting} of {len(hour)} tickets wait. ({HERE})")
 
 # %% [markdown] id="instructor-trouble" tags=["instructor"]
 # minutes: 1
@@ -657,14 +688,15 @@ for direction in ("stop", "escalate"):
 # section: Rules for trouble
 # say: A quota is no reason to pay more. Neither is a guardrail: a blocked input ends the walk, so it is not among the choices.
 # show: The two lines of the throttled hour, and whose quota pays for the second.
-# ask: (To unlock Exercise 6) It is noon, Nano throttles, and your code falls back to Sonnet. What does the invoice say? And whose quota goes next?
+# ask: (To unlock Exercise 6) It is noon, Nano throttles, and your code falls back to Sonnet. What does the invoice say? And whose
+#   quota goes next?
 # cut: Show the two lines of the throttled hour only.
 
 # %% [markdown] id="claim-saved"
 # ## The claim: 60 to 80 % saved
 #
-# A course on this pattern (published) claims 60 to 80 % saved on balanced traffic. Back to the questions, now with the right answers: the three
-# single tiers, and the cascade at every threshold.
+# A course on this pattern (published) claims 60 to 80 % saved on balanced traffic. Back to the questions, now with the right
+# answers: the three single tiers, and the cascade at every threshold.
 
 # %% id="saved-run"
 question_arms = {f"always {tier}": frame(run_arm(QUESTIONS, items, single(tier), ask), questions) for tier in TIERS}
@@ -681,20 +713,32 @@ chosen, top = question_arms[f"cascade at {THRESHOLD}"], question_arms["always ni
 row, best = (compared.set_index("arm").loc[name] for name in (f"cascade at {THRESHOLD}", "always nim-253b"))
 fewer = best["right"] - row["right"]
 lab.score("fewer right", fewer)
-print(f"Right: {row['right']} of {row['n']} against {best['right']}, {abs(fewer)} {'fewer' if fewer >= 0 else 'more'}. Saved: {100 * row['saved']:.1f} %. ({HERE})")
-print(f"The claim of 60 to 80 % {'holds' if 0.6 <= row['saved'] <= 0.8 else 'does not hold'} here, for the cost. ({HERE} tokens, proxy prices)")
+print(
+    f"Right: {row['right']} of {row['n']} against {best['right']}, {abs(fewer)} "
+    f"{'fewer' if fewer >= 0 else 'more'}. Saved: {100 * row['saved']:.1f} %. ({HERE})"
+)
+print(
+    f"The claim of 60 to 80 % {'holds' if 0.6 <= row['saved'] <= 0.8 else 'does not hold'} "
+    f"here, for the cost. ({HERE} tokens, proxy prices)"
+)
 apart = row["high"] < best["low"] or best["high"] < row["low"]
-print(f"The intervals {'do not overlap' if apart else 'overlap'}: {row['low']:.3f} to {row['high']:.3f}, and {best['low']:.3f} to {best['high']:.3f}.")
+print(
+    f"The intervals {'do not overlap' if apart else 'overlap'}: "
+    f"{row['low']:.3f} to {row['high']:.3f}, and {best['low']:.3f} to {best['high']:.3f}."
+)
 
 # %% id="saved-paired"
 lost, won = (~chosen["correct"] & top["correct"]), (chosen["correct"] & ~top["correct"])
 print(f"On the same questions: {lost.sum()} only always-253B got right, {won.sum()} only the cascade.")
 early = lost & (chosen["model_used"] != "nim-253b")
-print(f"Of the {lost.sum()} lost, {early.sum()} ended before 253B was asked: a smaller tier was wrong and rated itself {THRESHOLD} or more. ({HERE})")
+print(
+    f"Of the {lost.sum()} lost, {early.sum()} ended before 253B was asked: "
+    f"a smaller tier was wrong and rated itself {THRESHOLD} or more. ({HERE})"
+)
 
 # %% [markdown] id="saved-read"
-# Overlapping intervals do not mean "as good". They mean that this comparison does not settle it. Lab 05 compares item by item, which sees
-# more.
+# Overlapping intervals do not mean "as good". They mean that this comparison does not settle it. Lab 05 compares item by item,
+# which sees more.
 #
 # Next question: is there **another arm** that is cheaper and better?
 
@@ -712,21 +756,23 @@ for name in [arm for arm in question_arms if arm.startswith("cascade")]:
     print(f"{name}: {by} is right at least as often and costs no more. ({HERE})")
 
 # %% [markdown] id="saved-dominated-read"
-# If a line names a single tier, do not run that cascade: one model is simpler, costs no more, and was right at least as often here. So
-# compare with **every** tier alone.
+# If a line names a single tier, do not run that cascade: one model is simpler, costs no more, and was right at least as often
+# here. So compare with **every** tier alone.
 
 # %% [markdown] id="instructor-saved" tags=["instructor"]
 # minutes: 3
 # section: The claim, 60 to 80 percent saved
-# say: Read your prediction aloud, then the line that scores it. Now the hands from the opening again. Who would still put the saving on a slide?
+# say: Read your prediction aloud, then the line that scores it. Now the hands from the opening again. Who would still put the
+#   saving on a slide?
 # show: The table, then the figure. Cover the most expensive tier with your hand and ask which arm looks best now.
 # ask: The intervals overlap. Does that mean the cascade is as good? (No. It means that so few questions cannot tell.)
 
 # %% [markdown] id="when-not"
 # ## When not to cascade
 #
-# One model is simpler. The library checks eight conditions that speak for it, each against a number. Here for the recorded tickets and the
-# documented policy. (*p95*: 95 of 100 tickets take at most that long.) The latency budget, the volume and the price of the work are made up: **change them** to yours.
+# One model is simpler. The library checks eight conditions that speak for it, each against a number. Here for the recorded
+# tickets and the documented policy. (*p95*: 95 of 100 tickets take at most that long.) The latency budget, the volume and the
+# price of the work are made up: **change them** to yours.
 
 # %% id="when-not-checked"
 from workshop_lib.cascade import Limits, when_not_to_cascade
@@ -751,7 +797,8 @@ lab.meter()
 # 1. Charge everything that ran: losing tiers, invalid replies, judges on kept tickets too.
 # 2. It pays while `e < 1 - (cheap + gate) / strong`. With a very cheap first tier cost seldom decides; answers and time do.
 # 3. A gate must beat a random choice at the same spend, on items it was not fitted on.
-# 4. Decide beforehand what happens in trouble. A throttled tier means waiting, not a bigger bill; an invalid reply is paid and escalates.
+# 4. Decide beforehand what happens in trouble. A throttled tier means waiting, not a bigger bill; an invalid reply is paid and
+#    escalates.
 # 5. Beside every saving put the right answers with an interval, and every single tier as a rival.
 
 # %% [markdown] id="recall"
@@ -784,8 +831,8 @@ lab.meter()
 # %% [markdown] id="flags"
 # ### Whose word counts?
 #
-# Nano says that a person must look at a ticket, so it escalates. Sonnet answers: no person needed. For the category the later tier's word
-# counts. The flag is different: one look too many costs minutes, one too few can cost a customer. So the library's
+# Nano says that a person must look at a ticket, so it escalates. Sonnet answers: no person needed. For the category the later
+# tier's word counts. The flag is different: one look too many costs minutes, one too few can cost a customer. So the library's
 # `trace.review_required` is true if **any** tier raised the flag.
 
 # %% id="flags-recorded"
@@ -801,14 +848,14 @@ print(f"  the final answer's flag finds {final_only} of them")
 print(f"  a flag from any tier finds    {any_tier} of them  (recorded)")
 
 # %% [markdown] id="flags-read"
-# Sonnet had taken back flags that Nano raised. Combining the flags needs no extra call. It does not find everything either, so in production
-# people still look at a sample of the tickets that no tier flagged.
+# Sonnet had taken back flags that Nano raised. Combining the flags needs no extra call. It does not find everything either, so in
+# production people still look at a sample of the tickets that no tier flagged.
 
 # %% [markdown] id="ex7-header"
 # ### Exercise 7 · 3 minutes · stretch · A safety flag stays raised
 #
-# Write what `trace.review_required` does. Each of the `steps` has an `.answer` with `.needs_human`; the answer is `None` if that tier's reply
-# was invalid. `review_required(steps)` returns `True` if **any** tier raised the flag.
+# Write what `trace.review_required` does. Each of the `steps` has an `.answer` with `.needs_human`; the answer is `None` if that
+# tier's reply was invalid. `review_required(steps)` returns `True` if **any** tier raised the flag.
 
 # %% id="ex7" tags=["exercise"]
 def review_required(steps):
@@ -821,8 +868,8 @@ def review_required(steps):
 review_required = lab.check("ex7", review_required)
 
 # %% [markdown] id="ex7-why" tags=["solution-only"]
-# **Why not the final answer's flag?** For the category the later tier's word replaces the earlier one. A safety flag is no opinion to be
-# replaced: one look too many costs minutes, one too few can cost a customer. So the two are combined differently.
+# **Why not the final answer's flag?** For the category the later tier's word replaces the earlier one. A safety flag is no
+# opinion to be replaced: one look too many costs minutes, one too few can cost a customer. So the two are combined differently.
 
 # %% id="flags-same"
 same = sum(review_required(trace.steps) == trace.review_required for trace in traces)
@@ -831,8 +878,8 @@ print(f"Same as the library on {same} of {len(traces)} recorded tickets.")
 # %% [markdown] id="gates-one-read"
 # ### Five gates on one ticket
 #
-# By default a gate that calls a model is not asked once a free one escalates. `ask_every_gate` asks them all. What does each of five say of one
-# ticket, and what do they add to its bill?
+# By default a gate that calls a model is not asked once a free one escalates. `ask_every_gate` asks them all. What does each of
+# five say of one ticket, and what do they add to its bill?
 
 # %% id="gates-one"
 five = (ConfidenceGate(below=0.7), StakesGate(), CategoryGate(categories=LIST), AgreementGate(k=3), JudgeGate(model="super"))
@@ -848,13 +895,14 @@ for call in step.calls:
     print(f"  {call.purpose:10}  {call.cost.usd:.6f} USD to {call.model}")
 
 # %% [markdown] id="gates-one-change"
-# **Change** `valid` into the place of one ticket, such as `[0]`. Find one on which the free gates are silent. Do you believe the others there?
+# **Change** `valid` into the place of one ticket, such as `[0]`. Find one on which the free gates are silent. Do you believe the
+# others there?
 
 # %% [markdown] id="calibrated"
 # ### A corrected confidence as a gate
 #
-# Lab 02 corrected a model's confidence by its past. A `CalibratedGate` tests the corrected number. Each family of tickets is walked with a
-# correction fitted on the other families, so that none is graded on its own answers.
+# Lab 02 corrected a model's confidence by its past. A `CalibratedGate` tests the corrected number. Each family of tickets is
+# walked with a correction fitted on the other families, so that none is graded on its own answers.
 
 # %% id="calibrated-gate"
 from workshop_lib.cascade import CalibratedGate
@@ -870,14 +918,14 @@ both = [gate_row("confidence 0.7", gated(ConfidenceGate(below=0.7))), gate_row(f
 print(text_table(pd.DataFrame(both), {"by chance": 1, "usd_per_1000": 3}))
 
 # %% [markdown] id="calibrated-read"
-# A correction changes the scale. As long as it keeps the order of the answers, the gate can do nothing that another threshold on the raw
-# confidence could not. **Change** `BELOW`: what does each further escalation buy?
+# A correction changes the scale. As long as it keeps the order of the answers, the gate can do nothing that another threshold on
+# the raw confidence could not. **Change** `BELOW`: what does each further escalation buy?
 
 # %% [markdown] id="leak-why"
 # ### Where the list points
 #
-# "A list that leaks" compared labels of two kinds. Here is a test that needs no labels. Where do the two models disagree on the new tickets,
-# and does the list point there?
+# "A list that leaks" compared labels of two kinds. Here is a test that needs no labels. Where do the two models disagree on the
+# new tickets, and does the list point there?
 
 # %% id="leak-categories"
 disagree = replies["nano_category"] != replies["sonnet_category"]
@@ -886,17 +934,20 @@ by_category.columns = ["nano says", "tickets", "disagree"]
 by_category["on the list"] = by_category["nano says"].isin(LIST)
 print(text_table(by_category))
 listed = by_category[by_category["on the list"]]
-print(f"\nThe list escalates {listed['tickets'].sum()} of {len(replies)} tickets and meets {listed['disagree'].sum()} of {disagree.sum()} disagreements. (recorded)")
+print(
+    f"\nThe list escalates {listed['tickets'].sum()} of {len(replies)} tickets and "
+    f"meets {listed['disagree'].sum()} of {disagree.sum()} disagreements. (recorded)"
+)
 
 # %% [markdown] id="leak-read"
-# On these tickets the two models disagree mostly where Nano says `other`, and `other` is not on the list. So the list pays for many
-# escalations in categories where the models already agree, and lets most of the disagreements through.
+# On these tickets the two models disagree mostly where Nano says `other`, and `other` is not on the list. So the list pays for
+# many escalations in categories where the models already agree, and lets most of the disagreements through.
 
 # %% [markdown] id="ex8-header"
 # ### Exercise 8 · 5 minutes · stretch · Fit the list yourself
 #
-# Write `fit_list(pairs)`. Each pair is `(cheap_category, strong_category)` for one past ticket. Return the categories a gate should escalate:
-# those the **gate can see** and in which the two models disagreed at least once.
+# Write `fit_list(pairs)`. Each pair is `(cheap_category, strong_category)` for one past ticket. Return the categories a gate
+# should escalate: those the **gate can see** and in which the two models disagreed at least once.
 
 # %% id="ex8" tags=["exercise"]
 def fit_list(pairs):
@@ -909,8 +960,8 @@ def fit_list(pairs):
 fit_list = lab.check("ex8", fit_list)
 
 # %% [markdown] id="ex8-why" tags=["solution-only"]
-# **Why not the strong model's category?** You would have to ask the strong model to know it, and then nothing is left to decide. A gate
-# may use only what is known before the next call.
+# **Why not the strong model's category?** You would have to ask the strong model to know it, and then nothing is left to decide.
+# A gate may use only what is known before the next call.
 
 # %% id="fit-pairs"
 here = zip(alone["nano"]["category"], alone["sonnet"]["category"], strict=True)
@@ -937,17 +988,18 @@ rows.append(measure("the published 30", f"{len(replies)} others", "recorded", pa
 print(text_table(pd.DataFrame(rows), {"met by chance": 1}))
 
 # %% [markdown] id="fit-read"
-# On its own tickets every such list meets every disagreement, because it was made from them. So the score there cannot tell a good list from
-# a useless one. Other tickets can.
+# On its own tickets every such list meets every disagreement, because it was made from them. So the score there cannot tell a
+# good list from a useless one. Other tickets can.
 #
-# "Met by chance" is the fair comparison: escalate as many tickets at random. One warning remains. Tickets of one scenario resemble each other,
-# so "other tickets" should also be other scenarios. Lab 05 takes care of that.
+# "Met by chance" is the fair comparison: escalate as many tickets at random. One warning remains. Tickets of one scenario
+# resemble each other, so "other tickets" should also be other scenarios. Lab 05 takes care of that.
 
 # %% [markdown] id="trouble-notes-read"
 # ### Trouble leaves a note
 #
-# A policy has more rules than Exercise 6 asked for: `later_tier` is a failure after a valid answer, `deadline` and `budget` are limits that an item
-# may have, and `all_invalid` means that every tier replied and none validly. Each rule that fires leaves a note in the trace.
+# A policy has more rules than Exercise 6 asked for: `later_tier` is a failure after a valid answer, `deadline` and `budget` are
+# limits that an item may have, and `all_invalid` means that every tier replied and none validly. Each rule that fires leaves a
+# note in the trace.
 
 # %% id="trouble-notes"
 unsure = (ticket for ticket, trace in zip(tickets, nano, strict=True) if trace.answer and reasons(documented().gates, trace.answer))
@@ -969,8 +1021,9 @@ for name, (policy, asking) in orders.items():
 # %% [markdown] id="injection"
 # ### An injection in a ticket
 #
-# A ticket is a stranger's text, and some strangers write for the model: a *prompt injection* is an instruction hidden in the data. The prompt of
-# this course puts a ticket between tags, makes tags inside it harmless, and says that instructions in it do not count. Look at it.
+# A ticket is a stranger's text, and some strangers write for the model: a *prompt injection* is an instruction hidden in the
+# data. The prompt of this course puts a ticket between tags, makes tags inside it harmless, and says that instructions in it do
+# not count. Look at it.
 
 # %% id="injection-prompt"
 from workshop_lib.tasks import Ticket
@@ -986,8 +1039,8 @@ hostile = {
 print(TRIAGE.request(hostile["known phrase"]).prompt)
 
 # %% [markdown] id="injection-obeyed-read"
-# That makes an attack harder, and no more. A stand-in sorts words and obeys nobody, so how often a model obeys cannot be measured here. But you
-# can see what the **cascade** does if one does. The next cell plays a Nano that writes what the ticket wants.
+# That makes an attack harder, and no more. A stand-in sorts words and obeys nobody, so how often a model obeys cannot be measured
+# here. But you can see what the **cascade** does if one does. The next cell plays a Nano that writes what the ticket wants.
 
 # %% id="injection-obeyed"
 from dataclasses import replace
@@ -1010,11 +1063,12 @@ for policy in (documented(), published()):
     print(f"  reasons to escalate: {', '.join(trace.steps[0].escalated_because) or 'none'}")
 
 # %% [markdown] id="injection-guardrail"
-# No gate fires, because every one of them reads the answer, and the attacker wrote it. A rule that reads the **ticket** cannot be talked out of
-# it: a router's, or a *guardrail*, a filter beside the model.
+# No gate fires, because every one of them reads the answer, and the attacker wrote it. A rule that reads the **ticket** cannot be
+# talked out of it: a router's, or a *guardrail*, a filter beside the model.
 #
-# **Predict.** Converse takes a guardrail for the call. Such a guardrail stops the words *ignore all previous instructions* in a request, and the
-# word *frobnicate* anywhere it looks. Which of the two does it stop: the phrase in a ticket, the word in a tool's argument?
+# **Predict.** Converse takes a guardrail for the call. Such a guardrail stops the words *ignore all previous instructions* in a
+# request, and the word *frobnicate* anywhere it looks. Which of the two does it stop: the phrase in a ticket, the word in a
+# tool's argument?
 
 # %% id="guess-guardrail"
 stops = ...
@@ -1049,12 +1103,12 @@ for text, source in (("frobnicate", "OUTPUT"), (KNOWN, "OUTPUT"), (KNOWN, "INPUT
     print(f"{source:6}  {'blocked' if said.blocked else 'passes':7}  {said.units} units  {words!r} ({HERE})")
 
 # %% [markdown] id="injection-read"
-# A guardrail on Converse does not evaluate a tool's arguments, and here the whole answer is such arguments. *ApplyGuardrail* reads them: a call of its
-# own, billed in *text units*, which looks for attacks in an `INPUT` only. With `BEDROCK_GUARDRAIL_ID` and `BEDROCK_GUARDRAIL_VERSION` set, the
-# library does both. A block ends the walk: it is no low confidence.
+# A guardrail on Converse does not evaluate a tool's arguments, and here the whole answer is such arguments. *ApplyGuardrail*
+# reads them: a call of its own, billed in *text units*, which looks for attacks in an `INPUT` only. With `BEDROCK_GUARDRAIL_ID`
+# and `BEDROCK_GUARDRAIL_VERSION` set, the library does both. A block ends the walk: it is no low confidence.
 #
-# The sandbox's guardrail is a short list, so *other words* pass. AWS's own are more than lists, but try yours with attacks that you make up,
-# and remember that no text filter sees that a P3 is a lie. So people look at a sample of the tickets that were kept.
+# The sandbox's guardrail is a short list, so *other words* pass. AWS's own are more than lists, but try yours with attacks that
+# you make up, and remember that no text filter sees that a P3 is a lie. So people look at a sample of the tickets that were kept.
 #
 # **Change** `KNOWN` until it passes. How many words did it take?
 
@@ -1071,9 +1125,9 @@ print(inspect.getsource(walk))
 # %% [markdown] id="router"
 # ### A router before the first call
 #
-# A gate comes too late to save the first tier's call. A *router* decides before any call, from the text alone, and a ticket it sends to
-# Sonnet never pays Nano. Rules can do it. So can a model trained on the *disagreement history*: the tickets where Nano was wrong and Sonnet
-# right. It is trained without the families it is judged on.
+# A gate comes too late to save the first tier's call. A *router* decides before any call, from the text alone, and a ticket it
+# sends to Sonnet never pays Nano. Rules can do it. So can a model trained on the *disagreement history*: the tickets where Nano
+# was wrong and Sonnet right. It is trained without the families it is judged on.
 #
 # **Predict.** How many of the two beat a random choice that costs as much?
 
@@ -1099,8 +1153,9 @@ print("\n".join(fill(one.sentence, 110) for one in found))
 lab.score("routers better", sum(one.beats for one in found))
 
 # %% [markdown] id="router-read"
-# A router that does not beat chance is worth no more than a coin, which needs no upkeep. From so few tickets that is no proof against
-# routing; it says that here nothing was shown. And one that beats chance here must do so again on the test split, which this lab leaves alone.
+# A router that does not beat chance is worth no more than a coin, which needs no upkeep. From so few tickets that is no proof
+# against routing; it says that here nothing was shown. And one that beats chance here must do so again on the test split, which
+# this lab leaves alone.
 
 # %% [markdown] id="instructor-router" tags=["instructor"]
 # minutes: 0
@@ -1134,11 +1189,12 @@ except ValueError as refused:
     print(fill(refused.errors()[0]["msg"].removeprefix("Value error, "), 110))
 
 # %% [markdown] id="logprobs-questions"
-# An OpenAI-compatible server may report them, for an answer in text, and the questions are answered in text. Here a tier's probability of its own
-# answer is the gate, first for one question, then for all. If your server reports none, the reason says so and every answer escalates.
+# An OpenAI-compatible server may report them, for an answer in text, and the questions are answered in text. Here a tier's
+# probability of its own answer is the gate, first for one question, then for all. If your server reports none, the reason says so
+# and every answer escalates.
 #
-# A stand-in's probability is made from its rating. So in the sandbox this gate cannot know more than the rating does; a real model's may (lab 02,
-# *Do other small models do better?*).
+# A stand-in's probability is made from its rating. So in the sandbox this gate cannot know more than the rating does; a real
+# model's may (lab 02, *Do other small models do better?*).
 
 # %% id="logprobs-asked"
 policy = Policy(name="log-probability", tiers=TIERS, gates=(LogprobGate(below=0.8, field="answer"),))
@@ -1152,8 +1208,8 @@ print(text_table(summary(gates_of)[["arm", "right", "low", "high", "cost_usd", "
 # %% [markdown] id="claim"
 # ### A claim to recompute
 #
-# An architecture note on this pattern (published) says: 80 % of the requests are simple, tier 1 costs a tenth and is right 95 % of the time,
-# so you pay **15 to 25 %** of what the strong model costs. It adds that you need a pass rate above 80 %.
+# An architecture note on this pattern (published) says: 80 % of the requests are simple, tier 1 costs a tenth and is right 95 %
+# of the time, so you pay **15 to 25 %** of what the strong model costs. It adds that you need a pass rate above 80 %.
 #
 # **Predict.** What percentage do you get from the note's numbers, if every request tries tier 1 and a fifth goes on?
 
@@ -1178,8 +1234,9 @@ print(f"15 to 25 % needs {100 * low:.0f} to {100 * high:.0f} % escalated.")
 print(f"Break-even at a tenth of the price: a pass rate above {100 * (1 - break_even(0.1, 1, 0)):.0f} %.")
 
 # %% [markdown] id="claim-read"
-# None of these three readings of the note's own numbers gives its result: the fifth that reaches the strong model costs 20 % by itself, and
-# the first tier comes on top. And for cost alone a far lower pass rate is enough. Recompute a business case before you repeat it.
+# None of these three readings of the note's own numbers gives its result: the fifth that reaches the strong model costs 20 % by
+# itself, and the first tier comes on top. And for cost alone a far lower pass rate is enough. Recompute a business case before
+# you repeat it.
 
 # %% [markdown] id="when-not-time"
 # ### What waiting and volume are worth
@@ -1202,13 +1259,15 @@ for volume in (100, 1_000, 10_000):
     print(f"{volume:6,} tickets a day save {monthly(saved, volume):8,.0f} USD a month (recorded)")
 
 # %% [markdown] id="when-not-time-read"
-# An escalated item takes longer than the strong model alone by the time of the first tier. That is little when the first tier is fast. What
-# the saving is worth depends on your volume: compare it with what the engineers cost who build the cascade and look after it.
+# An escalated item takes longer than the strong model alone by the time of the first tier. That is little when the first tier is
+# fast. What the saving is worth depends on your volume: compare it with what the engineers cost who build the cascade and look
+# after it.
 
 # %% [markdown] id="playground"
 # ### Playground
 #
-# Change the tiers or the threshold and run it again. What does the middle tier buy? Find the cheapest cascade that no single tier beats.
+# Change the tiers or the threshold and run it again. What does the middle tier buy? Find the cheapest cascade that no single tier
+# beats.
 
 # %% id="playground-cell"
 mine = self_rated(below=5, tiers=("nim-8b", "nim-253b"))

@@ -6,8 +6,8 @@
 # **Time:** 40 minutes alone, 40 minutes in a room. **Cost here:** nothing, the models are stand-ins on this machine.
 # **Cost live:** nothing. This lab needs failures on demand, which only the sandbox offers, so it always runs there.
 #
-# In labs 01 to 03 the service never refused. In production it does now and then, and a ticket can get lost without anybody noticing. Here
-# you build the part that notices.
+# In labs 01 to 03 the service never refused. In production it does now and then, and a ticket can get lost without anybody
+# noticing. Here you build the part that notices.
 
 # %% [markdown] id="objectives"
 # ## What you will be able to do
@@ -23,7 +23,7 @@
 # %% [markdown] id="prerequisites"
 # | you need | why | enough is |
 # |---|---|---|
-# | lab 03, or the words *tier* and *escalate* | each ticket walks a cascade of two tiers | you know why some tickets cost two calls |
+# | lab 03, or the words *tier*, *escalate* | each ticket walks a cascade of two tiers | you know why some tickets cost two calls |
 # | generators | results come one by one, through `yield` | you have written a `for` loop over one |
 # | threads | many calls wait at the same time | you know that a thread can wait while another one works |
 #
@@ -68,8 +68,8 @@ tickets = [entry.ticket for entry in load_tickets("calibration")][:LIMIT]
 # %% [markdown] id="win"
 # ## The result first
 #
-# One call triages the pile. Nano sees each ticket, Sonnet those that the documented policy of lab 03 escalates. Rows come out as tickets
-# finish, in any order.
+# One call triages the pile. Nano sees each ticket, Sonnet those that the documented policy of lab 03 escalates. Rows come out as
+# tickets finish, in any order.
 
 # %% id="win-run"
 from workshop_lib.bulk import line, triage
@@ -88,11 +88,11 @@ print(f"escalated: {sum(len(of_one) > 1 for of_one in by_library.values())}. los
 lab.meter()
 
 # %% [markdown] id="win-read"
-# One JSON object a line is called **NDJSON**. A reader can use each line as soon as it is there: a ticket's nano row, and after it a
-# `claude` row if the ticket was escalated. *Stand-ins* for both models answered, so the decisions say nothing about the vendors' models.
+# One JSON object a line is called **NDJSON**. A reader can use each line as soon as it is there: a ticket's nano row, and after
+# it a `claude` row if the ticket was escalated. *Stand-ins* answered for both models.
 #
-# Tickets in, tickets out, lost: these are the counts to watch. Watch them once: in Jupyter the next cell shows a button that runs the same
-# pile again. Then build it.
+# Tickets in, tickets out, lost: these are the counts to watch. In Jupyter the next cell shows a button that runs the same pile
+# again.
 
 # %% id="table"
 from workshop_lib.lab.interactive import bulk_table
@@ -100,8 +100,8 @@ from workshop_lib.lab.interactive import bulk_table
 table = bulk_table(lab, tickets, POLICY, concurrency=CONCURRENCY)
 
 # %% [markdown] id="table-answer" tags=["solution-only"]
-# **Why does only the order change?** A ticket's decision and cost do not depend on what else is in work. So a reader of the rows goes by
-# `ticket_id`, never by position. Live, even the same ticket can get another answer the next time.
+# **Why does only the order change?** A ticket's decision and cost do not depend on what else is in work. So a reader of the rows
+# goes by `ticket_id`, never by position. Live, even the same ticket can get another answer the next time.
 
 # %% [markdown] id="instructor-win" tags=["instructor"]
 # minutes: 2
@@ -113,15 +113,15 @@ table = bulk_table(lab, tickets, POLICY, concurrency=CONCURRENCY)
 # %% [markdown] id="predict-hours"
 # ## How long will it take?
 #
-# **Predict first.** `VOLUME` tickets, one after the other, each as slow as those above; the meter's line says how long they took. How many
-# hours, give or take one? Write your number over the first dots, and how sure you are (0 to 1) over the second. If you leave them,
-# everything still runs.
+# **Predict first.** `VOLUME` tickets, one after the other, each as slow as those above; the meter's line says how long they took.
+# How many hours, give or take one? Write your number over the first dots, and how sure you are (0 to 1) over the second. If you
+# leave them, everything still runs.
 
 # %% id="predict-hours-guess"
 lab.predict("hours one by one", ..., within=1, confidence=...)
 
 # %% id="walls"
-QUOTA_RPS, BURST = 20, 5  # requests a second that each model takes, and how many at one moment; made up, yours are in your account
+QUOTA_RPS, BURST = 20, 5  # requests a second that each model takes, and how many at one moment; made up
 CPU_S = 0.0015  # what one boto3 call costs the client
 
 latency_s = sum(row["latencyMs"] for row in rows) / 1000 / len(tickets)
@@ -137,15 +137,15 @@ print(f"\n{VOLUME:,} tickets of {latency_s:.2f} s (reported by the sandbox), in 
 print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 
 # %% [markdown] id="walls-explain"
-# This is arithmetic, not a stopwatch. For N tickets of L seconds each, C at a time, a run takes at least the longest of three times:
+# This is arithmetic, not a stopwatch. For N tickets of L seconds each, C at a time, a run takes at least the longest of three
+# times:
 #
 # - **latency**, N x L / C: more at once is faster;
-# - **CPU**, N x CPU time / cores: about 1.5 ms a boto3 call (measured on loopback while this course was made), and all threads of one Python
-#   process share about one core;
+# - **CPU**, N x CPU time / cores: about 1.5 ms a boto3 call (measured on loopback while this course was made); the threads of one
+#   Python process share about one core;
 # - **quota**, (N - burst) / requests a second: every ticket needs a request to Nano.
 #
-# Beyond the point where latency is no longer the longest, more at once only means that more requests are refused. So concurrency needs a
-# bound. That is the first thing to build.
+# Where latency is no longer the longest, more at once only brings more refusals. So concurrency needs a bound. Build that first.
 
 # %% [markdown] id="instructor-walls" tags=["instructor"]
 # minutes: 2
@@ -160,8 +160,8 @@ print(text_table(plan, {"latency": 1, "CPU": 1, "quota": 1, "at least": 1}))
 # %% [markdown] id="predict-map"
 # ## One bad ticket
 #
-# The obvious way is `pool.map`. The sandbox can be told to refuse a text, as a service refuses input that breaks its rules. Such a ticket
-# now stands in the middle of the pile.
+# The obvious way is `pool.map`. The sandbox can be told to refuse a text, as a service refuses input that breaks its rules. Such
+# a ticket now stands in the middle of the pile.
 #
 # **Predict first.** How many results will `list(pool.map(...))` give you?
 
@@ -215,11 +215,14 @@ with ordered(poison="\\x00\\x07") as scope:
             print(f"{error.kind}: {error.detail}")
     paid = ledger(scope)["ok"]
 lab.score("results of pool.map", len(results), unit="results")
-print(f"Tickets: {len(pile)}. Results in hand: {len(results)}. Answered and charged by the service: {'some' if paid else 'none'}.")
+print(
+    f"Tickets: {len(pile)}. Results in hand: {len(results)}. "
+    f"Answered and charged by the service: {'some' if paid else 'none'}."
+)
 
 # %% [markdown] id="map-explain"
-# `pool.map` raises the first error, which ends the loop. The answers that had come by then are lost, although they were paid for. An error
-# should be the result of the one ticket that caused it, and leave the others alone.
+# `pool.map` raises the first error, which ends the loop. The answers that had come by then are lost, although they were paid for.
+# An error should be the result of the one ticket that caused it, and leave the others alone.
 
 # %% [markdown] id="instructor-parallel" tags=["instructor"]
 # minutes: 1
@@ -231,14 +234,14 @@ print(f"Tickets: {len(pile)}. Results in hand: {len(results)}. Answered and char
 # %% [markdown] id="ex1-header"
 # ## Exercise 1 · 6 minutes · core · Many at once, but not too many
 #
-# Write `in_parallel(items, work, concurrency)`. It calls `work(item)` for every item, at most `concurrency` at once, and **yields** a tuple
-# for each item **as it finishes**:
+# Write `in_parallel(items, work, concurrency)`. It calls `work(item)` for every item, at most `concurrency` at once, and
+# **yields** a tuple for each item **as it finishes**:
 #
 # - `(item, result, None)` if the work was done,
 # - `(item, None, error)` if it raised, with the exception itself.
 #
-# `ThreadPoolExecutor` and `as_completed` are imported. Stuck? Run `lab.hint("ex1")`, again for the next hint. A wrong answer does not stop
-# you: the check says what is wrong and hands you the reference.
+# `ThreadPoolExecutor` and `as_completed` are imported. Stuck? Run `lab.hint("ex1")`, again for the next hint. A wrong answer does
+# not stop you: the check says what is wrong and hands you the reference.
 
 # %% id="ex1" tags=["exercise"]
 def in_parallel(items, work, concurrency):
@@ -254,9 +257,9 @@ def in_parallel(items, work, concurrency):
 in_parallel = lab.check("ex1", in_parallel)
 
 # %% [markdown] id="ex1-why" tags=["solution-only"]
-# **Why not a thread per ticket?** Because every thread is a call in flight: a pile of 10,000 would open 10,000 connections, run into the
-# quota at once, and hold memory for all of them. **Why not `asyncio.gather`?** boto3 blocks, so nothing would overlap, and `gather` hands
-# out everything at the end. **Why not collect a list?** A crash at 90 % would lose the 90 %.
+# **Why not a thread per ticket?** Because every thread is a call in flight: a pile of 10,000 would open 10,000 connections, run
+# into the quota at once, and hold memory for all of them. **Why not `asyncio.gather`?** boto3 blocks, so nothing would overlap,
+# and `gather` hands out everything at the end. **Why not collect a list?** A crash at 90 % would lose the 90 %.
 
 # %% id="ex1-use"
 with ordered(poison="\\x00\\x07") as scope:
@@ -268,8 +271,8 @@ print(f"{len(pile)} tickets, {len(done)} results. Failed: {', '.join(failed) or 
 # %% [markdown] id="pushback"
 # ## The service pushes back
 #
-# Real services refuse requests when there are too many. Look at one such refusal as plain boto3 gets it. The sandbox is told to let one
-# request through and then almost none.
+# Real services refuse requests when there are too many. Look at one such refusal as plain boto3 gets it. The sandbox is told to
+# let one request through and then almost none.
 
 # %% id="pushback-raw"
 from botocore.exceptions import ClientError
@@ -313,8 +316,8 @@ with ordered(throttle_rps=0.01, burst=1) as scope:
 # %% [markdown] id="ex2-header"
 # ## Exercise 2 · 3 minutes · core · What to try again
 #
-# Write `worth_retrying(kind)`: `True` if the very same request may be answered a moment later *and* trying again will not pay twice.
-# For `disconnected` the check takes either answer.
+# Write `worth_retrying(kind)`: `True` if the very same request may be answered a moment later *and* trying again will not pay
+# twice. For `disconnected` the check takes either answer.
 #
 # Hints: `lab.hint("ex2")`.
 
@@ -328,15 +331,15 @@ def worth_retrying(kind):
 worth_retrying = lab.check("ex2", worth_retrying)
 
 # %% [markdown] id="ex2-why" tags=["solution-only"]
-# **Why not retry everything? Do three more tries hurt?** They do. A wrong request is refused four times, and the ticket fails later instead
-# of now. After a read timeout the model may still be writing: four tries can be four charged answers, of which you read one at best.
-# Converse has no key that would tell the service "this is the same request again".
+# **Why not retry everything? Do three more tries hurt?** They do. A wrong request is refused four times, and the ticket fails
+# later instead of now. After a read timeout the model may still be writing: four tries can be four charged answers, of which you
+# read one at best. Converse has no key that would tell the service "this is the same request again".
 
 # %% [markdown] id="ex3-header"
 # ## Exercise 3 · 5 minutes · core · How long to wait
 #
-# Eight workers are refused in the same instant. If all wait one second, all come back in the same instant. So each draws its wait at random
-# from a range, **full jitter**, and the range doubles with every attempt, up to a cap.
+# Eight workers are refused in the same instant. If all wait one second, all come back in the same instant. So each draws its wait
+# at random from a range, **full jitter**, and the range doubles with every attempt, up to a cap.
 #
 # Write `delay_s(attempt, base_s, cap_s, server_s, rng)`, in seconds:
 #
@@ -357,9 +360,10 @@ def delay_s(attempt, base_s, cap_s, server_s, rng):
 delay_s = lab.check("ex3", delay_s)
 
 # %% [markdown] id="ex3-why" tags=["solution-only"]
-# **Why not a fixed second, or exact doubling?** Because clients refused together would return together, and be refused together again.
-# Jitter spreads them out, and doubling lowers their rate until it fits the quota. **Why keep the jitter when the server names a delay?**
-# The delay is often short, and the same for every client. Clients that wait for exactly that long come back together.
+# **Why not a fixed second, or exact doubling?** Because clients refused together would return together, and be refused together
+# again. Jitter spreads them out, and doubling lowers their rate until it fits the quota. **Why keep the jitter when the server
+# names a delay?** The delay is often short, and the same for every client. Clients that wait for exactly that long come back
+# together.
 
 # %% id="ex3-use"
 rng = random.Random(SEED)
@@ -372,11 +376,11 @@ places = {"longest": 1, "draw 1": 2, "draw 2": 2, "draw 3": 2}
 print(text_table(pd.DataFrame(waits), places))
 
 # %% [markdown] id="loop"
-# Put the two together. `patient(...)` returns a function `ask(model, request)` that can stand in for the gateway. It tries again at most
-# three times, and notes every call in a log with its number of attempts. With `retries=0` it is the naive client.
+# Put the two together. `patient(...)` returns a function `ask(model, request)` that can stand in for the gateway. It tries again
+# at most three times, and notes every call in a log with its number of attempts. With `retries=0` it is the naive client.
 #
-# Retries belong in **one layer**. This loop sends at most 4 requests. Around a client that tries 3 times by itself it would send 12, so
-# the course's clients have their own retries switched off.
+# Retries belong in **one layer**. This loop sends at most 4 requests. Around a client that tries 3 times by itself it would send
+# 12, so the course's clients have their own retries switched off.
 
 # %% id="loop-code"
 BASE_S, CAP_S = 0.25, 20.0  # a short base, as the sandbox is quick
@@ -399,8 +403,8 @@ def patient(scope, log, rng, retries=3):
     return ask
 
 # %% [markdown] id="naive"
-# First the naive client. The sandbox now takes 20 requests a second for each model, with bursts of at most five, and refuses the bad
-# ticket as before. `walk` is the cascade of lab 03; it catches a failed call and puts it in the trace.
+# First the naive client. The sandbox now takes 20 requests a second for each model, with bursts of at most five, and refuses the
+# bad ticket as before. `walk` is the cascade of lab 03; it catches a failed call and puts it in the trace.
 
 # %% id="naive-run"
 conditions = {"throttle_rps": QUOTA_RPS, "burst": BURST, "poison": "\\x00\\x07"}
@@ -412,9 +416,9 @@ lost = [ticket.id for ticket, trace, error in done if ticket is not bad and (err
 print(f"Good tickets: {len(tickets)}. Lost, with no answer at all: {'some' if lost else 'none'} (sandbox).")
 
 # %% [markdown] id="naive-read"
-# The cell prints a word, because the number depends on how fast your machine sends; `len(lost)` is yours. Nothing is wrong with these
-# tickets: a second later they would have been answered. Others may have kept nano's answer although the policy wanted Sonnet's, a loss that
-# is harder to see.
+# The cell prints a word, because the number depends on how fast your machine sends; `len(lost)` is yours. Nothing is wrong with
+# these tickets: a second later they would have been answered. Others may have kept nano's answer although the policy wanted
+# Sonnet's.
 #
 # Before you run the patient client, decide what a run writes down.
 
@@ -449,19 +453,19 @@ def lines(ticket_id, answered, error):
 lines = lab.check("ex4", lines)
 
 # %% [markdown] id="ex4-why" tags=["solution-only"]
-# **Why not one JSON array?** Because an array is not JSON until its last bracket is written: after a crash the file cannot be read, and
-# until then nobody can use a row. **Why a row for a failure?** Because a missing row looks the same as a ticket that was never sent.
-# Somebody has to be able to send exactly the failed ones again.
+# **Why not one JSON array?** Because an array is not JSON until its last bracket is written: after a crash the file cannot be
+# read, and until then nobody can use a row. **Why a row for a failure?** Because a missing row looks the same as a ticket that
+# was never sent. Somebody has to be able to send exactly the failed ones again.
 
 # %% [markdown] id="route"
 # ## The route
 #
 # All pieces are there. Two rules make sure that nothing gets lost and nothing is paid for twice:
 #
-# - A ticket whose three retries were all refused is not lost, only *late*. It is sent again after the others, with half as many at once,
-#   because the service has just said that there were too many.
-# - A reply that was paid for is kept, so that a ticket which is sent again does not pay for nano again. `ReplyCache` does that: it wraps
-#   `ask`, is called in the same way, and answers a repeated question from memory.
+# - A ticket whose three retries were all refused is only *late*. It is sent again after the others, with half as many at once. It
+#   does **not** go on to Sonnet: by the policy's rule for trouble (lab 03) a throttled Nano costs time, never a Sonnet bill.
+# - A reply that was paid for is kept, so that a ticket which is sent again does not pay for nano again. `ReplyCache` does that:
+#   it wraps `ask`, is called in the same way, and answers a repeated question from memory.
 #
 # First two small functions: why a ticket failed, and its rows.
 
@@ -525,12 +529,17 @@ for row in errors:
 # %% id="patient-compare"
 good = [ticket for ticket in pile if ticket.id not in {row["ticket_id"] for row in errors}]
 unlike = [row for row in written if "error" not in row and row not in by_library[row["ticket_id"]]]
-print(f"Answered: {len(good)} of {len(tickets)} good tickets. The naive client lost {'some' if lost else 'none'} of them under the same limits.")
+print(
+    f"Answered: {len(good)} of {len(tickets)} good tickets. "
+    f"The naive client lost {'some' if lost else 'none'} of them under the same limits."
+)
 print(f"Rows that differ from those of the calm run with the library: {len(unlike)}.")
+by_sonnet, calm = (sum(row.get("model") == "claude" for row in some) for some in (written, rows))
+print(f"Answers that Sonnet was paid for: {by_sonnet}; in the calm run, without a single refusal: {calm} (sandbox).")
 
 # %% [markdown] id="patient-read"
-# **Change it.** Put 5 in place of `QUOTA_RPS` in `conditions`, or 64 in place of `CONCURRENCY`, and run the naive and the patient cells
-# again. The time and the number of refusals change. The patient client should still lose no ticket.
+# **Change it.** Put 5 in place of `QUOTA_RPS` in `conditions`, or 64 in place of `CONCURRENCY`, and run the naive and the patient
+# cells again. The time and the number of refusals change. The patient client should still lose no ticket.
 
 # %% [markdown] id="instructor-route" tags=["instructor"]
 # minutes: 2
@@ -570,15 +579,16 @@ print(f"{len(tickets)} tickets in, {len({row['ticket_id'] for row in served})} t
 print(f"Rows equal to those of the first run with the library: {alike}.")
 
 # %% [markdown] id="serve-read"
-# **Look at it.** Set `LOOK = True` and run both cells again. The page `/bulk` at the address that is printed lights up: press *Run all three*
-# and watch your rows arrive, beside those of one model alone.
+# **Look at it.** Set `LOOK = True` and run both cells again. The page `/bulk` at the address that is printed lights up: press
+# *Run all three* and watch your rows arrive, beside those of one model alone.
 
 # %% [markdown] id="instructor-serve" tags=["instructor"]
 # minutes: 1
 # section: Behind a URL
 # say: The page knew nothing of you until now. It reads lines, and your generator yields lines.
 # show: The page /bulk, with LOOK set to True.
-# ask: What does the page show if your route raises in the middle? (Error rows for the tickets that had none. The service sees to that.)
+# ask: What does the page show if your route raises in the middle? (Error rows for the tickets that had none. The service sees to
+#   that.)
 
 # %% [markdown] id="grown"
 # ## The same, grown up
@@ -616,8 +626,8 @@ def go_on(out, stop_after=None, guards=None):
     return job
 
 # %% [markdown] id="grown-predict"
-# **Predict first.** The run is stopped after a quarter of the tickets. The same call goes on, until a guard stops it at half of the bill.
-# Then it goes on to the end. Each time, half a row is left at the end of the file, as a crash leaves it. How many calls are made twice?
+# **Predict first.** The run is stopped after a quarter of the tickets. The same call goes on until a guard stops it at half of
+# the bill, then to the end. Each time half a row is left at the end of the file, as by a crash. How many calls are made twice?
 
 # %% id="grown-predict-guess"
 lab.predict("calls made twice", ..., within=0, confidence=...)
@@ -644,10 +654,11 @@ print(f"Rows as in the first run: {'yes' if sorted(map(line, kept)) == sorted(ma
 print(f"Bill as in the first run: {'yes' if abs(job.journal.totals.usd - bill) < 1e-9 else 'no'} (sandbox).")
 
 # %% [markdown] id="grown-read"
-# The journal holds a short record for each finished ticket, written *after* its rows. What has no record is cut off and asked again. So half
-# a row does no harm, and a real kill costs only the tickets that were in work. A guard lets those end, so the bill may pass its sum a little.
+# The journal holds a short record for each finished ticket, written *after* its rows. What has no record is cut off and asked
+# again. So half a row does no harm, and a real kill costs only the tickets in work. A guard lets those end, so the bill may pass
+# its sum a little.
 #
-# Now the pacer: 160 generated tickets, 16 at once, twice through your route, once with your calls and once with paced ones.
+# Now the pacer: 160 generated tickets, 16 at once, twice through your route, with your calls and with paced ones.
 
 # %% id="paced-code"
 from workshop_lib.bulk.paced import Paced, Pacers
@@ -676,11 +687,10 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
     print(f"{name:<12} tickets lost: {len(many) - len(answered)}. Requests refused: {often} (sandbox).")
 
 # %% [markdown] id="paced-read"
-# The line between few and many is one request in four. Nobody told the pacer the quota. It sends freely until the
-# first refusal, slows down at each one, and speeds up a little while there is none. What waits at the pacer was not sent, so it cannot be
-# refused.
+# The line between few and many is one request in four. Nobody told the pacer the quota. It slows down at each refusal, and speeds
+# up a little while there is none. What waits at the pacer was not sent, so it cannot be refused.
 #
-# If you know your quota, state it instead, and most refusals never happen. Which quota do you need?
+# If you know your quota, state it, and most refusals never happen. Which quota do you need?
 
 # %% [markdown] id="instructor-grown" tags=["instructor"]
 # minutes: 2
@@ -689,7 +699,8 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
 # section: The same, grown up
 # say: The route is yours, the night is long. A journal for the kill, a pacer for the quota, a guard for the bill.
 # show: The line that scores the prediction of calls made twice, then few beside many.
-# ask: Why is the record written after the rows, and not before? (A record without rows would be a lost ticket that nobody asks again.)
+# ask: Why is the record written after the rows, and not before? (A record without rows would be a lost ticket that nobody asks
+#   again.)
 # cut: The paced run. Keep the journal.
 # allow: ex5-read 0.767 (published for another policy, as the cell says)
 
@@ -700,8 +711,8 @@ for name, make_ask in (("your calls", by_hand), ("paced calls", paced)):
 #
 # - `calls_per_s`: calls a second to this tier. The share `escalated` (0 to 1) of the tickets goes on from nano to sonnet;
 # - `at_once`: calls under way at the same time, with `tier["p95_s"]`, the latency that 95 of 100 calls stay below;
-# - `tokens_per_min`: tokens reserved a minute. When a call begins, Bedrock reserves its input *and its whole* `maxTokens`, however short the
-#   answer will be.
+# - `tokens_per_min`: tokens reserved a minute. When a call begins, Bedrock reserves its input *and its whole* `maxTokens`,
+#   however short the answer will be.
 #
 # A tier has `input_tokens`, `output_tokens` and `max_tokens` of a call. Hints: `lab.hint("ex5")`.
 
@@ -721,12 +732,13 @@ def capacity(tickets_per_s, escalated, tiers):
 capacity = lab.check("ex5", capacity)
 
 # %% [markdown] id="ex5-why" tags=["solution-only"]
-# **Why not nano x (1 - escalated)?** A ticket that escalates was asked to nano first, and that call is charged and counts for the quota.
-# **Why p95 and not the mean?** With the mean, every slow stretch makes a queue. **Why not the tokens that the answers really have?** The
-# service cannot know them when a call begins. It gives back what was not used when the call ends.
+# **Why not nano x (1 - escalated)?** A ticket that escalates was asked to nano first, and that call is charged and counts for the
+# quota. **Why p95 and not the mean?** With the mean, every slow stretch makes a queue. **Why not the tokens that the answers
+# really have?** The service cannot know them when a call begins. It gives back what was not used when the call ends.
 
 # %% [markdown] id="ex5-predict"
-# **Predict first.** 20 tickets a second, 8 % of them escalated, and Sonnet is the slower model. Which tier needs more calls at once?
+# **Predict first.** 20 tickets a second, 8 % of them escalated, and Sonnet is the slower model. Which tier needs more calls at
+# once?
 
 # %% id="ex5-predict-guess"
 lab.predict("more calls at once", ..., among=("nano", "sonnet"), confidence=...)
@@ -752,16 +764,16 @@ print(f"In all {needs['calls/s'].sum():.1f} calls a second: {PER_S} x (1 + {esca
 lab.score("more calls at once", needs["tier"][needs["at once"].idxmax()])
 
 # %% [markdown] id="ex5-read"
-# Recorded means Bedrock, 2026-08-31, 150 tickets. `counted/min` is what stays counted when the calls have ended: input, plus output times
-# the model's *burndown*, 5 for the Claude 4 family (AWS user guide; that Sonnet 4.6 belongs to it is assumed). Plan for the larger of the two
-# columns, and round calls at once up.
+# Recorded means Bedrock, 2026-08-31, 150 tickets. `counted/min` is what stays counted when the calls have ended: input, plus
+# output times the model's *burndown*, 5 for the Claude 4 family (AWS user guide; that Sonnet 4.6 belongs to it is assumed). Plan
+# for the larger of the two columns, and round calls at once up.
 #
-# **Change it.** Put 4096 in place of `max_tokens`, or 0.767 in place of `escalated`, the share that was published for another policy. Which
-# tier needs more calls at once now? Which of your quotas breaks first?
+# **Change it.** Put 4096 in place of `max_tokens`, or 0.767 (published for another policy) in place of `escalated`. Which tier
+# needs more calls at once now?
 
 # %% [markdown] id="meter"
-# **Your meter.** Set `METER = True` to see what this whole lab would have cost and taken live. Your neighbour's count differs, though both
-# have the same seed. Which two runs depend on how fast a machine sends?
+# **Your meter.** `METER = True` shows what this lab would have cost and taken live. Your neighbour's count differs. Which two
+# runs depend on how fast a machine sends?
 
 # %% id="meter-run"
 METER = False
@@ -769,17 +781,20 @@ if METER:
     lab.meter()
 
 # %% [markdown] id="meter-answer" tags=["solution-only"]
-# **Which two?** `pool.map`, because the error stops what has not begun, and the naive run, because it depends on your machine how many
-# requests come between two refusals. All others ask until they have every answer, and the meter counts answers only.
+# **Which two?** `pool.map`, because the error stops what has not begun, and the naive run, because it depends on your machine how
+# many requests come between two refusals. All others ask until they have every answer, and the meter counts answers only.
 
 # %% [markdown] id="takeaways"
 # ## What to remember
 #
-# - A run takes at least the longest of three times: latency, client CPU, quota. Where the quota rules, more at once brings only refusals.
-# - Retry what passes by itself and was not paid for, at most three times, in one layer. Wait at random within a range that doubles.
+# - A run takes at least the longest of three times: latency, client CPU, quota. Where the quota rules, more at once brings only
+#   refusals.
+# - Retry what passes by itself and was not paid for, at most three times, in one layer. Wait at random within a range that
+#   doubles.
 # - An error is one ticket's result. Every ticket leaves a row. Count tickets in against tickets out.
 # - A journal, a pacer and a guard make a route fit for the night: nothing lost, nothing paid twice, few refusals, a bounded bill.
-# - Calls a second are tickets a second x (1 + escalation); calls at once are the rate x the latency; a call reserves its whole `maxTokens`.
+# - Calls a second are tickets a second x (1 + escalation); calls at once are the rate x the latency; a call reserves its whole
+#   `maxTokens`.
 
 # %% [markdown] id="recall"
 # ## Can you still say it?
@@ -793,7 +808,8 @@ if METER:
 # </details>
 #
 # <details><summary>3. From lab 03: a ticket was escalated. Which tiers are charged, and which flag accumulates?</summary>
-# Every tier that ran is charged, not only the one whose answer counts. `review_required` holds if any tier said that a person is needed.
+# Every tier that ran is charged, not only the one whose answer counts. `review_required` holds if any tier said that a person is
+# needed.
 # </details>
 
 # %% [markdown] id="instructor-close" tags=["instructor"]
@@ -801,20 +817,22 @@ if METER:
 # half: 1
 # section: Close
 # say: Nothing lost and nothing paid twice. Now the runs are worth measuring, which is lab 05.
-# show: METER set to True. (pool.map and the naive run make it differ: what comes through before the error or the refusal depends on the machine.)
+# show: METER set to True. (pool.map and the naive run make it differ: what comes through before the error or the refusal depends
+#   on the machine.)
 # ask: The three recall questions, books closed.
 # cut: One recall question, the first.
 
 # %% [markdown] id="further"
 # ## Going further
 #
-# This section is not counted in the minutes, and nothing later needs it. Take what interests you: your own volume, both limits in a figure,
-# the books of the run, the library's code, and stopping early.
+# This section is not counted in the minutes, and nothing later needs it. Take what interests you: your own volume, both limits in
+# a figure, the books of the run, the library's code, and stopping early.
 
 # %% [markdown] id="instructor-further" tags=["instructor"]
 # minutes: 0
 # section: Going further
-# say: For those who are done early, or for home. Exercise 6 first: ours and the service's count agree. If they ever differ, somebody retries
+# say: For those who are done early, or for home. Exercise 6 first: ours and the service's count agree. If they ever differ,
+#   somebody retries
 #   behind your back, mostly the SDK.
 # show: (If there is time) The four lines that agree.
 # ask: boto3 retries on its own unless you switch it off. What would that do to requests sent?
@@ -823,8 +841,9 @@ if METER:
 # %% [markdown] id="volume"
 # ### Your own volume
 #
-# The library's planner takes tickets a day, the share that escalates, and how many times the mean rate your busiest time has. It also says
-# how many Python processes make so many calls. `VOLUME` is set in the first code cell. `PEAK` is made up: traffic is seldom even.
+# The library's planner takes tickets a day, the share that escalates, and how many times the mean rate your busiest time has. It
+# also says how many Python processes make so many calls. `VOLUME` is set in the first code cell. `PEAK` is made up: traffic is
+# seldom even.
 
 # %% id="volume-plan"
 from workshop_lib.bulk import capacity as planner
@@ -845,16 +864,19 @@ print(f"{escalated:.1%} escalated, busiest time {PEAK} times the mean (recorded 
 print(text_table(volumes, {"calls/s": 1, "USD/day": 2}))
 
 # %% [markdown] id="volume-read"
-# Here a minute's tokens are what stays counted when calls have ended (`counted/min` of Exercise 5), and on top what calls under way hold
-# for answers that turn out shorter. Exercise 5 took the larger of two columns, which is quicker and good enough to ask for a quota.
+# Here a minute's tokens are what stays counted when calls have ended (`counted/min` of Exercise 5), and on top what calls under
+# way hold for answers that turn out shorter. Exercise 5 took the larger of two columns, which is quicker and good enough to ask
+# for a quota.
 #
-# **Change it.** Give `MAX_TOKENS` the value 4096. Which columns move, and does the bill? In a terminal the planner is `workshop capacity`.
+# **Change it.** Give `MAX_TOKENS` the value 4096. Which columns move, and does the bill? In a terminal the planner is `workshop
+# capacity`.
 
 # %% [markdown] id="batch"
 # ### When nobody waits: batch inference
 #
-# A pile that may wait for hours can go as one job: a file of requests in S3, a file of answers later (`CreateModelInvocationJob`). Jobs have
-# quotas of their own, and for many models lower prices. What does the table of models know?
+# A pile that may wait for hours can go as one job: a file of requests in S3, a file of answers later
+# (`CreateModelInvocationJob`). Jobs have quotas of their own, and for many models lower prices. What does the table of models
+# know?
 
 # %% id="batch-price"
 print(f"{VOLUME:,} tickets a day (recorded tokens and share, list prices):")
@@ -868,15 +890,16 @@ for need in planner.plan(VOLUME, [escalated]).tiers:
     print(f"{need.key:<7} {need.usd_per_day:.2f} USD a day; {batch}")
 
 # %% [markdown] id="batch-read"
-# Read the [user guide](https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference.html) before you plan with it. Two things matter
-# here. A cascade becomes two jobs, one after the other, as the second tier's file is written from the first one's answers. And a job of
-# Converse requests refuses `toolConfig`, by which this course asks for the decision; requests in the form of `InvokeModel` may have tools.
+# Read the [user guide](https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference.html) before you plan with it. Two
+# things matter here. A cascade becomes two jobs, one after the other, as the second tier's file is written from the first one's
+# answers. And a job of Converse requests refuses `toolConfig`, by which this course asks for the decision; requests in the form
+# of `InvokeModel` may have tools.
 
 # %% [markdown] id="walls-two"
 # ### Two limits in one figure
 #
-# The same arithmetic as above, and beside it the mean latency of the recorded replies (Bedrock, 2026-08-31, 150 tickets) under the same
-# policy.
+# The same arithmetic as above, and beside it the mean latency of the recorded replies (Bedrock, 2026-08-31, 150 tickets) under
+# the same policy.
 
 # %% id="walls-numbers"
 from workshop_lib.evaluation.figures import COLOURS, figure
@@ -911,17 +934,17 @@ def draw(axes):
 figure(draw, title="Two walls: latency, then quota", caption=caption, table=walls)
 
 # %% [markdown] id="walls-after"
-# Left of the crossing, more at once is faster; right of it, the quota decides. The quota of tokens is a wall of its own (AWS documentation on
-# quotas and token burndown); Exercise 5 says how much of it a run takes.
+# Left of the crossing, more at once is faster; right of it, the quota decides. The quota of tokens is a wall of its own (AWS
+# documentation on quotas and token burndown); Exercise 5 says how much of it a run takes.
 
 # %% [markdown] id="ex6-header"
 # ### Exercise 6 · 4 minutes · stretch · Every request accounted for
 #
-# Every ticket left a row. What about the requests? `log`, from the patient run, has an entry for every call, with `attempts` and `ok` (was it
-# answered in the end?), like `{"attempts": 3, "ok": True, "usd": 0.0001}`.
+# Every ticket left a row. What about the requests? `log`, from the patient run, has an entry for every call, with `attempts` and
+# `ok` (was it answered in the end?), like `{"attempts": 3, "ok": True, "usd": 0.0001}`.
 #
-# Write `account(calls)`. It returns three numbers: requests **sent**, requests **answered**, requests **refused**. The service counted
-# them as well, so your numbers can be checked.
+# Write `account(calls)`. It returns three numbers: requests **sent**, requests **answered**, requests **refused**. The service
+# counted them as well, so your numbers can be checked.
 #
 # Hints: `lab.hint("ex6")`.
 
@@ -937,15 +960,19 @@ def account(calls):
 account = lab.check("ex6", account)
 
 # %% [markdown] id="ex6-why" tags=["solution-only"]
-# **Why not count calls?** Because quota is spent by the request, and so is money when a failed one was charged. A log that counts calls
-# says "all is well" while half of the traffic is refused. The share of refused requests is the number to watch and to alarm on.
+# **Why not count calls?** Because quota is spent by the request, and so is money when a failed one was charged. A log that counts
+# calls says "all is well" while half of the traffic is refused. The share of refused requests is the number to watch and to alarm
+# on.
 
 # %% id="ex6-use"
 sent, answered, refused = account(log)
 print("ours against the ledger of the service (sandbox):")
 print(f"  requests sent      {'agree' if sent == theirs['calls'] else 'differ'}")
 print(f"  requests answered  {'agree' if answered == theirs['ok'] else 'differ'}: {answered}")
-print(f"  requests refused   {'agree' if refused == theirs['throttled'] + theirs['errors'] else 'differ'}: {'some' if refused else 'none'}")
+print(
+    f"  requests refused   {'agree' if refused == theirs['throttled'] + theirs['errors'] else 'differ'}: "
+    f"{'some' if refused else 'none'}"
+)
 usd = sum(call["usd"] for call in log)
 print(f"  USD charged        {'agree' if abs(usd - theirs['usd']) < 1e-9 else 'differ'}: {usd:.4f}")
 print(f"The rows say         {sum(row.get('cost', 0.0) for row in written):.4f} USD.")
@@ -961,15 +988,15 @@ import inspect
 print(inspect.getsource(triage))
 
 # %% [markdown] id="compare-read"
-# You know every part. `run` is your `in_parallel`, `walk` the cascade, `rows` your `lines`, and the gateway behind `ask` holds the retry
-# loop. `run` does two things that a plain pool does not. Its threads *pull* tickets when they are free, so a million tickets never stand in
-# memory at once. And it stops when the reader goes away, which is the next exercise.
+# You know every part. `run` is your `in_parallel`, `walk` the cascade, `rows` your `lines`, and the gateway behind `ask` holds
+# the retry loop. `run` does two things that a plain pool does not. Its threads *pull* tickets when they are free, so a million
+# tickets never stand in memory at once. And it stops when the reader goes away, which is the next exercise.
 
 # %% [markdown] id="leave"
 # ### When nobody reads on
 #
-# A browser tab is closed, a budget is used up. The reader calls `close()` on the generator, and should not pay for tickets that nobody
-# will see. Does `in_parallel` stop?
+# A browser tab is closed, a budget is used up. The reader calls `close()` on the generator, and should not pay for tickets that
+# nobody will see. Does `in_parallel` stop?
 
 # %% id="leave-run"
 from itertools import islice
@@ -990,7 +1017,8 @@ def asked_after_leaving(run):
 
 
 count = asked_after_leaving(in_parallel)
-print(f"The reader left after 2 of {len(tickets)} tickets. in_parallel asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
+how_many = "all of them" if count == len(tickets) else "fewer than all"
+print(f"The reader left after 2 of {len(tickets)} tickets. in_parallel asked {how_many}.")
 
 # %% [markdown] id="ex7-header"
 # ### Exercise 7 · 5 minutes · stretch · Stop when nobody reads on
@@ -1019,18 +1047,22 @@ def stoppable(items, work, concurrency):
 stoppable = lab.check("ex7", stoppable)
 
 # %% [markdown] id="ex7-why" tags=["solution-only"]
-# **Why does the `with` block not do it?** Because leaving it means "wait for everything submitted", and everything was. **Why wait at all
-# at the end?** A call in flight cannot be taken back. The service answers and charges, so let it end and write it down.
+# **Why does the `with` block not do it?** Because leaving it means "wait for everything submitted", and everything was. **Why
+# wait at all at the end?** A call in flight cannot be taken back. The service answers and charges, so let it end and write it
+# down.
 
 # %% id="ex7-use"
 count = asked_after_leaving(stoppable)
-print(f"The reader left after 2 of {len(tickets)} tickets. stoppable asked {'all of them' if count == len(tickets) else 'fewer than all'}.")
+print(
+    f"The reader left after 2 of {len(tickets)} tickets. "
+    f"stoppable asked {'all of them' if count == len(tickets) else 'fewer than all'}."
+)
 
 # %% [markdown] id="playground"
 # ### Playground
 #
-# Set a budget, walk the pile until the money is gone, then leave. Change the budget, the concurrency, or the policy. How far over the budget can
-# a run end, and what does it depend on?
+# Set a budget, walk the pile until the money is gone, then leave. Change the budget, the concurrency, or the policy. How far over
+# the budget can a run end, and what does it depend on?
 
 # %% id="playground-run"
 budget_usd, spent = 0.01, 0.0
@@ -1053,9 +1085,10 @@ print(f"Asked: {'all tickets' if len(asked) == len(tickets) else 'fewer than all
 # %% [markdown] id="next"
 # ## What next
 #
-# Journal, pacer and guards run from a terminal: `workshop bulk tickets.ndjson --out rows.ndjson --max-usd 5`, and the same command again goes
-# on. `workshop serve` starts the service. [Lab 05](../05_bakeoff/lab.ipynb) runs whole policies side by side on the test tickets and asks the
-# question that all this was for: did the cascade pay? All labs stand on the [start page](../../START.ipynb).
+# Journal, pacer and guards run from a terminal: `workshop bulk tickets.ndjson --out rows.ndjson --max-usd 5`, and the same
+# command again goes on. `workshop serve` starts the service. [Lab 05](../05_bakeoff/lab.ipynb) runs whole policies side by side
+# on the test tickets and asks the question that all this was for: did the cascade pay? All labs stand on the [start
+# page](../../START.ipynb).
 
 # %% id="progress"
 lab.progress()

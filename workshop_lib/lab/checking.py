@@ -82,7 +82,9 @@ def calling(function: Any, *arguments: Any, limit_s: float | None = None, none_o
             raise NotAttempted from error
         raise NotYet(f"it raised {one_line(error)}") from error
     if result is None and not none_ok:
-        raise NotAttempted if _unwritten(function) else NotYet("it returned nothing (None); end it with `return` and the result, print() is not enough")
+        if _unwritten(function):
+            raise NotAttempted
+        raise NotYet("it returned nothing (None); every way through it ends with `return` and the result, print() is not enough")
     _refuse_blank(result, none_ok=True)
     return result
 
@@ -158,7 +160,7 @@ def _refuse_no_function(function: Any) -> None:
 
 
 def _unwritten(function: Any) -> bool:
-    """Say whether a function that returned None still holds its blank, or nothing but `pass`; so does one whose source cannot be read."""
+    """Say whether a function that returned None still holds its blank or only `pass`; one without a readable source counts as such."""
     try:
         (made,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     except (OSError, TypeError, ValueError, SyntaxError):
@@ -167,7 +169,8 @@ def _unwritten(function: Any) -> bool:
         return True
     if any(isinstance(node, ast.Constant) and node.value is ... for node in ast.walk(made)):
         return True
-    return all(isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)) for line in made.body)
+    lines = [line for line in made.body if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))]
+    return all(isinstance(line, ast.Pass) for line in lines)
 
 
 def _kind(value: Any) -> str:

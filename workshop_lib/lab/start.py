@@ -18,19 +18,30 @@ PAGE = ROOT / "START.ipynb"
 _CALL = "from workshop_lib.lab import start_page\n\nstart_page()"
 _HEAD = """# Cascade Workshop
 
-Answer most requests with a cheap language model, escalate the rest to a strong one, and prove with honest numbers whether it paid.
-Nothing here needs an account or costs money: the models are stand-ins on this machine."""
+A **cascade** asks a cheap language model first and passes on to a strong one, *escalates*, only what the cheap one should not answer alone.
+In five labs you build one for support tickets, count what it costs, and find out with honest numbers whether it paid.
+
+You need Python: functions, dictionaries, loops. You need no account, no money and no machine learning: the models are stand-ins on this
+machine, and every number says so."""
 _HOW = """## How it goes
 
-Take the labs in order. Run the cells from the top with Shift+Enter. In an exercise, replace the dots and run the check below it; `lab.hint("ex1")`
-helps, and a check that fails hands you the reference, so you always get on. Each lab has its `solution.ipynb` beside it."""
+Take the labs in order, one or two an evening. Read, run each cell with Shift+Enter, and look at what it prints.
+
+- **Predict**: write your number over the dots before you run on. At the end of lab 02 you see how good your guesses are.
+- **Exercise**: replace the dots, run the cell, then the check below it. `lab.hint("ex1")` gives one hint at a time. A check that fails says
+  what is wrong and hands you the reference, so you can go on at once and try again later.
+- **Going further** at the end of a lab is extra and not counted in the minutes.
+
+What you solved is kept. If you come back another day, run the lab from its top again: Run, Run All Above Selected Cell. Each lab has its
+`solution.ipynb` beside it."""
 _WHERE = """## Where you are
 
 Run the cell below with Shift+Enter: it says which exercises you have solved, and takes you to the next."""
 _MORE = """## If something is wrong
 
-Run `workshop doctor` in a terminal (File, New, Terminal; `.venv/bin/workshop doctor` if you came by `make lab`): one line and one remedy per check.
-In a lab, `lab.reconnect()` brings back a sandbox that stopped. `workshop progress --reset` forgets your progress, which is kept on this machine only.
+Run `workshop doctor` in a terminal (File, New, Terminal; `.venv/bin/workshop doctor` if you came by `make lab`): one line and one remedy
+per check. In a lab, `lab.reconnect()` brings back a sandbox that stopped. `workshop progress --reset` forgets your progress, which is kept
+on this machine only.
 
 More: [README](README.md), [syllabus](COURSE.md), [what the stand-in models are](docs/sandbox.md)."""
 
@@ -54,15 +65,25 @@ def standing(book: Book) -> str:
     """Return progress over all labs as Markdown: the next step first, then one row a lab."""
     step = progress.next_step(book)
     words = progress.next_words(book)
-    next_ = f"**Next:** {words}" if step is None else f"**Next:** [{words.rstrip('.')}]({_link(step.lab.name, step.exercise.id, book)})"
-    rows = [f"| [{card.number} {card.title}](notebooks/{card.name}/lab.ipynb) | {_count(book, card.name)} |" for card in progress.cards()]
+    next_ = (
+        f"**Next:** {words}"
+        if step is None
+        else f"**Next:** [{words.rstrip('.')}]({_link(step.lab.name, step.exercise.id, book)})"
+    )
+    rows = [
+        f"| [{card.number} {card.title}](notebooks/{card.name}/lab.ipynb) | {_count(book, card.name)} |"
+        for card in progress.cards()
+    ]
     return "\n".join([next_, "", "| lab | exercises solved |", "|---|---|", *rows])
 
 
 def labs_table() -> str:
     """Return the five labs as a Markdown table with links."""
-    rows = [f"| [{card.number} {card.title}](notebooks/{card.name}/lab.ipynb) | {card.promise} | {card.minutes} |" for card in progress.cards()]
-    return "\n".join(["## The labs", "", "| lab | what it gives you | minutes |", "|---|---|---|", *rows])
+    rows = [
+        f"| [{card.number} {card.title}](notebooks/{card.name}/lab.ipynb) | {card.promise} | {card.minutes} |"
+        for card in progress.cards()
+    ]
+    return "\n".join(["## The labs", "", "| lab | what it gives you | minutes alone |", "|---|---|---|", *rows])
 
 
 def notebook() -> str:
@@ -76,8 +97,13 @@ def notebook() -> str:
         },
         _markdown("more", _MORE),
     ]  # fmt: skip
-    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
-    return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n"
+    kernel = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return (
+        json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n"
+    )
 
 
 def write(page: Path = PAGE) -> None:

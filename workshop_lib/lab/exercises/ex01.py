@@ -34,23 +34,58 @@ def _check_call_usd(answer: Any) -> str | None:
         mistakes = (
             (want * 1000, "the result is 1,000 times too high: the prices are per million tokens, not per thousand"),
             (want * MILLION, "the result is a million times too high: the prices are per million tokens, so divide by 1,000,000"),
-            (call_usd(tokens_out, tokens_in, _PRICE), "input and output are swapped: input_tokens go with price.input, output_tokens with price.output"),
+            (
+                call_usd(tokens_out, tokens_in, _PRICE),
+                "input and output are swapped: input_tokens go with price.input, output_tokens with price.output",
+            ),
             (call_usd(tokens_in, 0, _PRICE), "the output tokens are left out, and they are the expensive ones"),
             (call_usd(0, tokens_out, _PRICE), "the input tokens are left out; they are charged too"),
             (want / MILLION, "the result is a million times too low: it is divided by 1,000,000 twice"),
-            (tokens_in * _PRICE.input + tokens_out * _PRICE.output / MILLION, "only the output is divided by 1,000,000; put the sum in brackets first"),
-            (tokens_in * _PRICE.input / MILLION + tokens_out * _PRICE.output, "only the input is divided by 1,000,000; both prices are per million"),
-            (want * MILLION * MILLION, "it multiplies by 1,000,000; a price per million tokens has to be divided to get the price of one"),
+            (
+                tokens_in * _PRICE.input + tokens_out * _PRICE.output / MILLION,
+                "only the output is divided by 1,000,000; put the sum in brackets first",
+            ),
+            (
+                tokens_in * _PRICE.input / MILLION + tokens_out * _PRICE.output,
+                "only the input is divided by 1,000,000; both prices are per million",
+            ),
+            (
+                want * MILLION * MILLION,
+                "it multiplies by 1,000,000; a price per million tokens has to be divided to get the price of one",
+            ),
             (want * 10, "the result is 10 times too high; one million is 1_000_000"),
             (want / 10, "the result is 10 times too low; one million is 1_000_000"),
             (want * 100, "that is in cents; give USD, as the prices are in USD"),
-            (call_usd(tokens_in + tokens_out, 0, _PRICE), "the output tokens are charged at the input price; each direction has its own"),
-            (call_usd(0, tokens_in + tokens_out, _PRICE), "the input tokens are charged at the output price; each direction has its own"),
-            ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / MILLION, "both prices are put on all tokens; each direction has its own"),
-            ((tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / 2 / MILLION, "it uses one blended price; each direction has its own"),
-            *((round(want, digits), "the result is rounded, and a cheap call costs a small part of a cent: round when you print, not when you compute") for digits in (2, 3, 4, 5, 6)),
+            (
+                call_usd(tokens_in + tokens_out, 0, _PRICE),
+                "the output tokens are charged at the input price; each direction has its own",
+            ),
+            (
+                call_usd(0, tokens_in + tokens_out, _PRICE),
+                "the input tokens are charged at the output price; each direction has its own",
+            ),
+            (
+                (tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / MILLION,
+                "both prices are put on all tokens; each direction has its own",
+            ),
+            (
+                (tokens_in + tokens_out) * (_PRICE.input + _PRICE.output) / 2 / MILLION,
+                "it uses one blended price; each direction has its own",
+            ),
+            *(
+                (
+                    round(want, digits),
+                    "the result is rounded, and a cheap call costs a small part of a cent: round when you print, not when you compute",
+                )
+                for digits in (2, 3, 4, 5, 6)
+            ),
         )
-        wrong = diagnosed(got, want, mistakes, f"{tokens_in} tokens in and {tokens_out} out at {_PRICE.input} and {_PRICE.output} USD per million")
+        wrong = diagnosed(
+            got,
+            want,
+            mistakes,
+            f"{tokens_in} tokens in and {tokens_out} out at {_PRICE.input} and {_PRICE.output} USD per million",
+        )
         if wrong:
             return wrong
     return None
@@ -105,7 +140,14 @@ def read_decision(response: Mapping[str, Any], ticket_id: str) -> dict[str, Any]
     return {**json_object(text), "ticket_id": ticket_id}
 
 
-_DECISION = {"ticket_id": "S-90", "category": "billing", "priority": "P2", "confidence": 0.95, "reasoning": "Charged twice.", "needs_human": False}
+_DECISION = {
+    "ticket_id": "S-90",
+    "category": "billing",
+    "priority": "P2",
+    "confidence": 0.95,
+    "reasoning": "Charged twice.",
+    "needs_human": False,
+}
 
 
 def _response(*blocks: dict[str, Any], stop_reason: str = "tool_use") -> dict[str, Any]:
@@ -124,8 +166,14 @@ _CASES: tuple[tuple[dict[str, Any], str], ...] = (
         _response({"text": "I will route this ticket."}, _tool_block(_DECISION)),
         "it misses a tool call that is not the first block: a text block stood before it, so look at every block of content",
     ),
-    (_response(_BARE, stop_reason="end_turn"), "it finds nothing when the reply holds no tool call, although the text is the decision as JSON"),
-    (_response(_FENCED, stop_reason="end_turn"), "the JSON stands inside prose and a code fence, which json.loads refuses; json_object finds it there"),
+    (
+        _response(_BARE, stop_reason="end_turn"),
+        "it finds nothing when the reply holds no tool call, although the text is the decision as JSON",
+    ),
+    (
+        _response(_FENCED, stop_reason="end_turn"),
+        "the JSON stands inside prose and a code fence, which json.loads refuses; json_object finds it there",
+    ),
     (
         _response(_tool_block({**_DECISION, "ticket_id": "S-09"})),
         "it trusts the ticket_id in the reply: the model wrote S-09 to ticket S-90; you know which ticket you sent, so put that id in",
@@ -208,7 +256,7 @@ def _usages(*pairs: tuple[int, int]) -> tuple[dict[str, int], ...]:
     return tuple({"inputTokens": tokens, "outputTokens": out, "totalTokens": tokens + out} for tokens, out in pairs)
 
 
-# The single ratios are 1.4, 1.3 and 1.29625, so that the first, the middle one and the one of the longest prompt are not all the same.
+# The single ratios are 1.4, 1.3 and 1.29625, so that the first one and the middle one differ.
 _SMALL = _usages((500, 150), (1000, 100), (800, 90))
 _LARGE = _usages((700, 180), (1300, 240), (1037, 300))
 
@@ -222,12 +270,24 @@ def _check_input_ratio(answer: Any) -> str | None:
 
     pairs = [large["inputTokens"] / small["inputTokens"] for small, large in zip(_SMALL, _LARGE, strict=True)]
     mistakes = (
-        (1 / want, "it is upside down: the large model's tokens go on top, so that the result says how many times as many it counts"),
-        (of("totalTokens"), "totalTokens hold the output too, and each model writes its own answer; only the input is the same prompt"),
+        (
+            1 / want,
+            "it is upside down: the large model's tokens go on top, so that the result says how many times as many it counts",
+        ),
+        (
+            of("totalTokens"),
+            "totalTokens hold the output too, and each model writes its own answer; only the input is the same prompt",
+        ),
         (of("outputTokens"), "these are the output tokens; the prompt is the input"),
-        (mean(pairs), "it averages the ratios of the single prompts, which counts a short prompt as much as a long one; you pay for the sums"),
+        (
+            mean(pairs),
+            "it averages the ratios of the single prompts, which counts a short prompt as much as a long one; you pay for the sums",
+        ),
         (pairs[0], "only the first prompt is used; add up all of them"),
-        (median(pairs), "it is the ratio of a single prompt, the middle or the longest one; you pay for all of them, so add them up"),
+        (
+            median(pairs),
+            "it is the ratio of a single prompt, the middle or the longest one; you pay for all of them, so add them up",
+        ),
         (len(_SMALL) * want, "one side is an average and the other a sum; use the sum of both"),
         (want / len(_SMALL), "one side is an average and the other a sum; use the sum of both"),
         (1.0, "it is the number of prompts; add up their inputTokens"),
@@ -235,9 +295,17 @@ def _check_input_ratio(answer: Any) -> str | None:
         (100 * want, "it is a percentage; give the ratio, such as 1.5 for 50 % more"),
         (want - 1, "it is the surplus; give the ratio, such as 1.5 for 50 % more"),
         (1 - 1 / want, "it says how much less the small model counts; divide the large model's tokens by the small one's"),
-        (sum(u["inputTokens"] for u in _LARGE) - sum(u["inputTokens"] for u in _SMALL), "it is the difference in tokens; give the ratio"),
+        (
+            sum(u["inputTokens"] for u in _LARGE) - sum(u["inputTokens"] for u in _SMALL),
+            "it is the difference in tokens; give the ratio",
+        ),
     )
-    return diagnosed(got, want, mistakes, f"{sum(u['inputTokens'] for u in _LARGE)} against {sum(u['inputTokens'] for u in _SMALL)} input tokens")
+    return diagnosed(
+        got,
+        want,
+        mistakes,
+        f"{sum(u['inputTokens'] for u in _LARGE)} against {sum(u['inputTokens'] for u in _SMALL)} input tokens",
+    )
 
 
 def _upside_down(small: Sequence[Mapping[str, int]], large: Sequence[Mapping[str, int]]) -> float:
@@ -278,14 +346,29 @@ def _check_monthly_usd(answer: Any) -> str | None:
             (usd * calls * 365, "that is the cost of a year; a month here has 30 days"),
             (usd * calls * 31, "that is a month of 31 days; a month here has 30"),
             (usd * calls * 28, "that is a month of 28 days; a month here has 30"),
-            *((usd * calls * days, f"that counts {days} working days; tickets come on each of the 30 days") for days in (20, 21, 22)),
-            *((want * factor, "usd_per_call is the price of one call already; do not convert it again") for factor in (1000, 1e-3, 1e-6)),
+            *(
+                (usd * calls * days, f"that counts {days} working days; tickets come on each of the 30 days")
+                for days in (20, 21, 22)
+            ),
+            *(
+                (want * factor, "usd_per_call is the price of one call already; do not convert it again")
+                for factor in (1000, 1e-3, 1e-6)
+            ),
             (100 * want, "that is in cents; give USD, as usd_per_call is in USD"),
             (usd * 10_000 * _DAYS, "it multiplies by 10,000 whatever calls_per_day is; use the name from the brackets of def"),
             (usd * calls * 365 / 12, "that is a month of 30.4 days; count 30, so that your figures and the tables below agree"),
-            (round(usd, 2) * calls * _DAYS, "one call is rounded before it is multiplied, and a cheap call rounds to nothing: round only at the end"),
-            (round(usd * calls, 2) * _DAYS, "the cost of one day is rounded before it is multiplied, and the error is multiplied with it: round only at the end"),
-            (round(usd, 4) * calls * _DAYS, "one call is rounded before it is multiplied, and the error is multiplied with it: round only at the end"),
+            (
+                round(usd, 2) * calls * _DAYS,
+                "one call is rounded before it is multiplied, and a cheap call rounds to nothing: round only at the end",
+            ),
+            (
+                round(usd * calls, 2) * _DAYS,
+                "the cost of one day is rounded before it is multiplied, and the error is multiplied with it: round only at the end",
+            ),
+            (
+                round(usd, 4) * calls * _DAYS,
+                "one call is rounded before it is multiplied, and the error is multiplied with it: round only at the end",
+            ),
         )
         wrong = diagnosed(got, want, mistakes, f"{calls:,} calls a day at {usd} USD")
         if wrong:
@@ -371,7 +454,9 @@ def _bill_problem(case: str, usages: Sequence[Usage], got: Any) -> str | None:
     if not isinstance(complete, bool):
         return f"the second thing it returned is {shown(complete, 40)}, but must be True or False"
     if _SILENT in usages and not (complete and close(usd, want_usd)):
-        return f"{case}: 0 output tokens is a count, not a missing one; ask whether the key is there, not whether its value is true"
+        return (
+            f"{case}: 0 output tokens is a count, not a missing one; ask whether the key is there, not whether its value is true"
+        )
     if usages == (None, _KNOWN) and complete:
         return f"{case}: the last call makes the bill complete again; once a count is missing, the bill stays incomplete"
     if complete and not want_complete:
@@ -382,7 +467,9 @@ def _bill_problem(case: str, usages: Sequence[Usage], got: Any) -> str | None:
         return f"{case}: the known part is thrown away; add up what is known, the flag says that more is due"
     partial = sum(call_usd((usage or {}).get("inputTokens", 0), (usage or {}).get("outputTokens", 0), _PRICE) for usage in usages)
     if partial != want_usd and close(usd, partial):
-        return f"{case}: the one count of the second call is charged, but a call that lacks a count adds nothing to the known part"
+        return (
+            f"{case}: the one count of the second call is charged, but a call that lacks a count adds nothing to the known part"
+        )
     if usages == (None, _KNOWN) and close(usd, 0.0):
         return f"{case}: the call after the missing one is not charged; go on with the rest of the calls"
     if not close(number(usd, "the USD"), want_usd):

@@ -1,4 +1,4 @@
-"""Exercises of lab 02: a strict validator, reliability, calibration, thresholds, what it takes to promise, and what invalid replies cost."""
+"""Exercises of lab 02: a strict validator, reliability, calibration, thresholds, what a promise takes, what invalid replies cost."""
 
 import ast
 import json
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from workshop_lib.lab.checking import NotYet, calling, close, diagnosed, number, shown
+from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
 
 Fields = dict[str, Any]
@@ -38,8 +38,14 @@ _BAD: tuple[tuple[str, str], ...] = (
     ('{"answer": "Uranus", "confidence": 0}', "it accepts confidence 0: the scale begins at 1"),
     ('{"answer": "Uranus", "confidence": 6}', "it accepts confidence 6: the scale ends at 5"),
     ('{"answer": "Uranus", "confidence": "high"}', 'it accepts the confidence "high", which is no number on the scale'),
-    ('{"answer": "Uranus", "confidence": "4"}', 'it accepts the confidence "4", which is a text and not a number; int(...) turns one into the other'),
-    ('{"answer": "Uranus", "confidence": 4.5}', "it accepts 4.5, which lies between two ratings; only 1, 2, 3, 4 and 5 are on the scale"),
+    (
+        '{"answer": "Uranus", "confidence": "4"}',
+        'it accepts the confidence "4", which is a text and not a number; int(...) turns one into the other',
+    ),
+    (
+        '{"answer": "Uranus", "confidence": 4.5}',
+        "it accepts 4.5, which lies between two ratings; only 1, 2, 3, 4 and 5 are on the scale",
+    ),
     ('{"answer": "Uranus", "confidence": null}', "it accepts null as a confidence, which is no number on the scale"),
     ('{"answer": "Uranus"}', "it accepts a reply without a confidence: a default invents a rating that the model never gave"),
     ('{"confidence": 5}', "it accepts a reply without an answer, so the rating is about nothing"),
@@ -53,7 +59,10 @@ _BAD: tuple[tuple[str, str], ...] = (
         'Sure! {"answer": "Uranus", "confidence": 4}',
         "it accepts an object with prose before it: the text must be one JSON object and nothing else (json.loads on the whole text sees that)",
     ),
-    ("{'answer': 'Uranus', 'confidence': 4}", "it accepts single quotes, which is Python and not JSON; and eval would run whatever the model wrote"),
+    (
+        "{'answer': 'Uranus', 'confidence': 4}",
+        "it accepts single quotes, which is Python and not JSON; and eval would run whatever the model wrote",
+    ),
     ('["Uranus", 5]', "it accepts a list: JSON, but not an object"),
     ("", "it accepts an empty reply"),
 )
@@ -222,14 +231,28 @@ def _check_reliability_rows(answer: Any) -> str | None:
     try:
         got = _rows(calling(answer, list(_STATED), list(_WAS_RIGHT), 5))
     except NotYet as error:
-        return f"{error}; some bins hold no answer, so leave them out" if "ZeroDivisionError" in str(error) or "StatisticsError" in str(error) else str(error)
+        return (
+            f"{error}; some bins hold no answer, so leave them out"
+            if "ZeroDivisionError" in str(error) or "StatisticsError" in str(error)
+            else str(error)
+        )
     wrong = _rows_problem(got, reliability_rows(_STATED, _WAS_RIGHT, 5), list(zip(_STATED, _WAS_RIGHT, strict=True)), 5)
     if wrong:
         return wrong
     cases: tuple[tuple[tuple[float, ...], tuple[bool, ...], int, str], ...] = (
-        ((0.9, 1.0, 1.0), (True, True, False), 5, "confidence 1.0 belongs to the last bin, with 0.9; with int(c * bins) it falls into a bin that does not exist"),
+        (
+            (0.9, 1.0, 1.0),
+            (True, True, False),
+            5,
+            "confidence 1.0 belongs to the last bin, with 0.9; with int(c * bins) it falls into a bin that does not exist",
+        ),
         ((0.0, 0.1, 0.9), (False, True, True), 5, "confidence 0 is lost or stands alone; it belongs to the first bin, with 0.1"),
-        ((0.4, 0.3, 0.5), (True, False, True), 5, "with 5 bins 0.4 is the upper edge of the second one and belongs there, with 0.3"),
+        (
+            (0.4, 0.3, 0.5),
+            (True, False, True),
+            5,
+            "with 5 bins 0.4 is the upper edge of the second one and belongs there, with 0.3",
+        ),
         ((0.3, 0.6, 0.6, 0.7), (True, False, True, True), 4, "it does not follow `bins`: 4 bins were asked for"),
     )
     for stated, right, bins, says in cases:
@@ -244,17 +267,23 @@ def _check_reliability_rows(answer: Any) -> str | None:
 
 def _rows(got: Any) -> list[tuple[float, float, float]]:
     if not isinstance(got, list | tuple):
-        raise NotYet(f"it returned {shown(got, 40)}, but must return a list with one (answers, mean confidence, share right) a bin")
+        raise NotYet(
+            f"it returned {shown(got, 40)}, but must return a list with one (answers, mean confidence, share right) a bin"
+        )
     if any(not isinstance(row, list | tuple) or len(row) != 3 for row in got):
         raise NotYet(f"its first row is {shown(got[0], 40)}; a row has three numbers: answers, mean confidence, share right")
     return [(number(row[0], "a count"), number(row[1], "a mean confidence"), number(row[2], "a share")) for row in got]
 
 
 def _same_rows(got: Sequence[Sequence[float]], want: Sequence[Sequence[float]]) -> bool:
-    return len(got) == len(want) and all(close(a, b) for mine, row in zip(got, want, strict=True) for a, b in zip(mine, row, strict=True))
+    return len(got) == len(want) and all(
+        close(a, b) for mine, row in zip(got, want, strict=True) for a, b in zip(mine, row, strict=True)
+    )
 
 
-def _rows_problem(got: Sequence[Sequence[float]], want: Sequence[Row], pairs: Sequence[tuple[float, bool]], bins: int) -> str | None:
+def _rows_problem(
+    got: Sequence[Sequence[float]], want: Sequence[Row], pairs: Sequence[tuple[float, bool]], bins: int
+) -> str | None:
     if _same_rows(got, want):
         return None
     if not got:
@@ -277,11 +306,15 @@ def _rows_problem(got: Sequence[Sequence[float]], want: Sequence[Row], pairs: Se
         return "the third number is how many were right; divide it by the answers in the bin"
     if _same_rows([(row[0], row[1], 1 - row[2]) for row in want], got):
         return "the third number is the share that was wrong; give the share that was right"
-    if len(got) == len(want) and all(abs(a - b) < 0.006 for mine, row in zip(got, want, strict=True) for a, b in zip(mine, row, strict=True)):
+    if len(got) == len(want) and all(
+        abs(a - b) < 0.006 for mine, row in zip(got, want, strict=True) for a, b in zip(mine, row, strict=True)
+    ):
         return "its rows look rounded: round when you print, not when you compute"
     middles = [(math.ceil(row[1] * bins) - 0.5) / bins for row in want]
     if _same_rows([(row[0], middle, row[2]) for row, middle in zip(want, middles, strict=True)], got):
-        return "the second number is the middle of the bin; answers need not lie in the middle, so take the mean of what they stated"
+        return (
+            "the second number is the middle of the bin; answers need not lie in the middle, so take the mean of what they stated"
+        )
     if _same_rows(sorted(got, key=tuple), sorted(want)):
         return "the bins come in another order; put the lowest confidence first"
     counts, wanted = [int(row[0]) for row in got], [row[0] for row in want]
@@ -294,7 +327,10 @@ def _binned(confidence: Sequence[float], correct: Sequence[bool], bins: int, pla
     groups: dict[int, list[tuple[float, bool]]] = {}
     for stated, right in zip(confidence, correct, strict=True):
         groups.setdefault(place(stated, bins), []).append((stated, right))
-    return [(len(group), sum(c for c, _ in group) / len(group), sum(right for _, right in group) / len(group)) for _, group in sorted(groups.items())]
+    return [
+        (len(group), sum(c for c, _ in group) / len(group), sum(right for _, right in group) / len(group))
+        for _, group in sorted(groups.items())
+    ]
 
 
 def _truncated(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
@@ -327,7 +363,9 @@ def _empty_bins_kept(confidence: Sequence[float], correct: Sequence[bool], bins:
 
 
 def _middle_of_bin(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
-    return [(n, (math.ceil(claimed * bins) - 0.5) / bins, right) for n, claimed, right in reliability_rows(confidence, correct, bins)]
+    return [
+        (n, (math.ceil(claimed * bins) - 0.5) / bins, right) for n, claimed, right in reliability_rows(confidence, correct, bins)
+    ]
 
 
 def _ten_bins(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> list[Row]:
@@ -366,17 +404,29 @@ def _check_calibration_error(answer: Any) -> str | None:
     signed = sum(n * (right - claimed) for n, claimed, right in _TABLE)
     total = sum(n for n, _, _ in _TABLE)
     mistakes = (
-        (sum(map(abs, gaps)) / len(gaps), "every bin counts the same, however few answers it holds; weigh each gap by its number of answers"),
+        (
+            sum(map(abs, gaps)) / len(gaps),
+            "every bin counts the same, however few answers it holds; weigh each gap by its number of answers",
+        ),
         (signed / total, "gaps of opposite sign cancel; take the size of each gap, bin by bin, before you add"),
         (-signed / total, "gaps of opposite sign cancel; take the size of each gap, bin by bin, before you add"),
         (want * total, "it is not divided by the number of all answers, so it grows with the sample"),
         (max(map(abs, gaps)), "that is the largest gap alone; every bin has a part in it"),
         (sum(map(abs, gaps)), "it adds the gaps without weights; weigh each by its number of answers"),
         (sum(n * gap * gap for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total, "it squares the gaps; take their size"),
-        (math.sqrt(sum(n * gap * gap for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total), "it squares the gaps and takes the root; take their size"),
-        (want * total / len(_TABLE), "it divides by the number of rows; each gap is weighed by answers, so divide by all answers"),
+        (
+            math.sqrt(sum(n * gap * gap for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total),
+            "it squares the gaps and takes the root; take their size",
+        ),
+        (
+            want * total / len(_TABLE),
+            "it divides by the number of rows; each gap is weighed by answers, so divide by all answers",
+        ),
         (100 * want, "it is a percentage; give a number from 0 to 1"),
-        (abs(sum(gaps)) / len(gaps), "every bin counts the same, and gaps of opposite sign cancel: take the size of each gap, and weigh it by its answers"),
+        (
+            abs(sum(gaps)) / len(gaps),
+            "every bin counts the same, and gaps of opposite sign cancel: take the size of each gap, and weigh it by its answers",
+        ),
         (_TABLE[-1][0] * abs(gaps[-1]) / total, "only the last bin is in it; add up in the loop, with +="),
         (_TABLE[0][0] * abs(gaps[0]) / total, "only the first bin is in it; look for a `return` inside the loop"),
         (min(map(abs, gaps)), "that is the smallest gap alone; every bin has a part in it"),
@@ -466,15 +516,21 @@ def _check_gap(pairs: Any) -> float:
 
 def _pairs_of(pairs: Any, name: str) -> list[Pair]:
     if callable(pairs):
-        raise NotYet(f"it hands the map itself to {name}; call the map on each confidence, and hand over pairs (confidence, right)")
+        raise NotYet(
+            f"it hands the map itself to {name}; call the map on each confidence, and hand over pairs (confidence, right)"
+        )
     given = list(pairs)
     if not given:
         raise NotYet(f"it hands no answers to {name}; the families are split in two, and neither part is empty")
     if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in given):
-        advice = "leave the family out" if isinstance(given[0], tuple | list) else "keep each confidence together with its `right`"
+        advice = (
+            "leave the family out" if isinstance(given[0], tuple | list) else "keep each confidence together with its `right`"
+        )
         raise NotYet(f"it hands {shown(given[0], 40)} to {name}, which takes pairs (confidence, right); {advice}")
     if any(isinstance(confidence, bool) for confidence, _ in given) or any(isinstance(right, float) for _, right in given):
-        raise NotYet(f"it hands {shown(given[0], 40)} to {name}; a pair is (confidence, right), in this order, and `right` is True or False")
+        raise NotYet(
+            f"it hands {shown(given[0], 40)} to {name}; a pair is (confidence, right), in this order, and `right` is True or False"
+        )
     return given
 
 
@@ -498,16 +554,37 @@ def _check_honest_errors(answer: Any) -> str | None:
     seen, unseen = _halves(_GRADED)
     whole, swapped_halves = list(_GRADED), _errors_of(unseen, seen, seen)
     mistakes = (
-        (_errors_of(whole, whole, whole), "it judges the map on the very answers that it was fitted on, so it would look good whatever it learned"),
-        (_errors_of(whole, unseen, unseen), "the map has seen the answers that it is judged on; fit it on the chosen families only"),
-        (_errors_of(seen, whole, whole), "it judges on all answers, and the map was fitted on half of them; judge on the others only"),
+        (
+            _errors_of(whole, whole, whole),
+            "it judges the map on the very answers that it was fitted on, so it would look good whatever it learned",
+        ),
+        (
+            _errors_of(whole, unseen, unseen),
+            "the map has seen the answers that it is judged on; fit it on the chosen families only",
+        ),
+        (
+            _errors_of(seen, whole, whole),
+            "it judges on all answers, and the map was fitted on half of them; judge on the others only",
+        ),
         (_errors_of(seen, seen, seen), "it judges on the families that the map was fitted on; judge on the others"),
         (_errors_of(unseen, unseen, unseen), "the map is fitted to the families that it is judged on; fit it on the chosen ones"),
-        (_errors_of(seen, whole, unseen), "before and after are measured on different answers; measure both on the families not chosen"),
-        (_errors_of(seen, seen, unseen), "before and after are measured on different answers; measure both on the families not chosen"),
-        (_errors_of(seen, unseen, whole), "before and after are measured on different answers; measure both on the families not chosen"),
+        (
+            _errors_of(seen, whole, unseen),
+            "before and after are measured on different answers; measure both on the families not chosen",
+        ),
+        (
+            _errors_of(seen, seen, unseen),
+            "before and after are measured on different answers; measure both on the families not chosen",
+        ),
+        (
+            _errors_of(seen, unseen, whole),
+            "before and after are measured on different answers; measure both on the families not chosen",
+        ),
         (swapped_halves, "the halves are swapped: the chosen families are for fitting, the others for judging"),
-        (_errors_of(whole[::2], whole[1::2], whole[1::2]), "it splits by answer, so near-duplicates stand on both sides; split by family"),
+        (
+            _errors_of(whole[::2], whole[1::2], whole[1::2]),
+            "it splits by answer, so near-duplicates stand on both sides; split by family",
+        ),
         (_errors_of(whole[:5], whole[5:], whole[5:]), "it splits by position; the families in `chosen` are for fitting"),
         ((want[0], want[0]), "both numbers are the error before; put each stated confidence through the map, then measure again"),
         ((want[1], want[0]), "the two numbers are swapped: the error before first, then the error after"),
@@ -602,17 +679,32 @@ def _check_at_threshold(answer: Any) -> str | None:
     beyond = [pair for pair in pairs if pair[0] > _CUT]
     mistakes = (
         ((_wrong_ones(upto), len(upto)), "an answer exactly at the threshold is kept: escalate below it, with < and not <="),
-        ((_wrong_ones(upto), len(below)), "it counts errors with <= and escalations with <; an answer exactly at the threshold is kept in both"),
+        (
+            (_wrong_ones(upto), len(below)),
+            "it counts errors with <= and escalations with <; an answer exactly at the threshold is kept in both",
+        ),
         ((_wrong_ones(beyond), len(beyond)), "it is upside down: low confidence escalates, not high"),
         ((_wrong_ones(above), len(above)), "it is upside down: low confidence escalates, not high"),
-        ((len(below), len(below)), "it counts right answers as caught; only a wrong answer below the threshold is an error caught"),
+        (
+            (len(below), len(below)),
+            "it counts right answers as caught; only a wrong answer below the threshold is an error caught",
+        ),
         ((len(below) - caught, escalated), "it counts the right answers among the escalated; caught are the wrong ones"),
         ((errors, escalated), "it counts every wrong answer as caught, also those above the threshold, which nobody looks at"),
         ((escalated, caught), "the two numbers are swapped: errors caught first, then escalations"),
         ((errors - caught, escalated), "these are the errors that slip through; count those below the threshold"),
-        ((caught, errors), "the second number counts all wrong answers; escalations are all answers below the threshold, right or wrong"),
-        ((caught, escalated - caught), "the second number leaves the errors out; escalations are all answers below the threshold, right or wrong"),
-        ((sum(c < _CUT or not right for c, right in pairs), escalated), "caught are answers that are wrong and below the threshold; it counts those that are one or the other"),
+        (
+            (caught, errors),
+            "the second number counts all wrong answers; escalations are all answers below the threshold, right or wrong",
+        ),
+        (
+            (caught, escalated - caught),
+            "the second number leaves the errors out; escalations are all answers below the threshold, right or wrong",
+        ),
+        (
+            (sum(c < _CUT or not right for c, right in pairs), escalated),
+            "caught are answers that are wrong and below the threshold; it counts those that are one or the other",
+        ),
         ((caught / errors, escalated / len(_SAID)), "these are shares; give the two counts"),
         ((caught / errors, escalated), "the first number is a share; give the two counts"),
         ((caught / escalated, escalated), "the first number is a share; give the two counts"),
@@ -623,11 +715,22 @@ def _check_at_threshold(answer: Any) -> str | None:
     if got[0] < 0:
         return "the errors caught are negative: `~` turns the Python values True and False into -2 and -1; write `not`"
     if not _same_pair(got, (caught, escalated)):
-        return f"at {_CUT} it should give {(caught, escalated)} for confidences {list(_SAID)} and right {list(_TRUE)}, and gives {_plain(got)}"
+        return _each_count(got, caught, escalated, len(upto), len(beyond), errors)
     other = _pair(calling(answer, list(_SAID), list(_TRUE), 0.5, none_ok=True), *_COUNTS)
     if not _same_pair(other, at_threshold(_SAID, _TRUE, 0.5)):
         return f"at 0.5 it should give {at_threshold(_SAID, _TRUE, 0.5)} and gives {_plain(other)}; look for a fixed 0.7 where `threshold` should stand"
     return None
+
+
+def _each_count(got: tuple[float, float], caught: int, escalated: int, upto: int, beyond: int, errors: int) -> str:
+    """Return what is wrong where the two counts have a mistake each: the escalations first, as the errors caught are among them."""
+    if close(got[1], upto):
+        return "the escalations hold answers exactly at the threshold, which are kept: escalate below it, with < and not <=; then look at the errors"
+    if close(got[1], beyond):
+        return "the escalations are the answers above the threshold; low confidence escalates, not high; then look at the errors"
+    if close(got[1], escalated) and close(got[0], errors):
+        return "it counts every wrong answer as caught, also those above the threshold, which nobody looks at"
+    return f"of {len(_SAID)} answers {escalated} lie below {_CUT}, and {caught} of these are wrong; it gives {_plain(got)}"
 
 
 def _wrong_ones(pairs: Sequence[tuple[float, bool]]) -> int:
@@ -672,6 +775,10 @@ def _every_error(confidence: Sequence[float], correct: Sequence[bool], threshold
     return sum(not right for right in correct), at_threshold(confidence, correct, threshold)[1]
 
 
+def _two_mistakes(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    return sum(not right for right in correct), sum(c <= threshold for c in confidence)
+
+
 def _low_or_wrong(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
     pairs = list(zip(confidence, correct, strict=True))
     return sum(c < threshold or not right for c, right in pairs), sum(c < threshold for c, _ in pairs)
@@ -713,8 +820,14 @@ def _check_answers_needed(answer: Any) -> str | None:
     two_sided = math.log(delta / 2) / math.log(1 - epsilon)
     mistakes = [
         (1 / epsilon, "1 / epsilon is how many answers hold one error on average; a run of so many right ones is still common"),
-        (3 / epsilon, "that is the rule of three, 3 / epsilon: close and on the safe side, but made for delta 0.05; take the exact chance"),
-        (3 / delta, "that is the rule of three with delta in place of epsilon; epsilon is the error, delta the doubt that is left"),
+        (
+            3 / epsilon,
+            "that is the rule of three, 3 / epsilon: close and on the safe side, but made for delta 0.05; take the exact chance",
+        ),
+        (
+            3 / delta,
+            "that is the rule of three with delta in place of epsilon; epsilon is the error, delta the doubt that is left",
+        ),
         (1 / delta, "1 / delta does not look at epsilon at all"),
         (-exact, "it is negative: divide the logarithm of delta by the logarithm of 1 - epsilon, both are negative"),
         (exact, "it is not a whole number; you cannot have a part of an answer, so round up"),
@@ -723,7 +836,10 @@ def _check_answers_needed(answer: Any) -> str | None:
         (swapped, "epsilon and delta are swapped: epsilon is the error you tolerate, delta the doubt that is left"),
         (mixed, "it divides a logarithm to base 10 by one to base e; use the same base for both"),
         (powers, "it looks at m errors in a row, epsilon ** m; you want m right answers in a row, each with chance 1 - epsilon"),
-        (sure, "it takes 1 - delta, how sure you want to be; the chance of a lucky run must fall to delta, the doubt that is left"),
+        (
+            sure,
+            "it takes 1 - delta, how sure you want to be; the chance of a lucky run must fall to delta, the doubt that is left",
+        ),
         (two_sided, "it halves delta, as for a range with two ends; a promise of *at most* has one end"),
     )
     # rounded up first: two of these slips meet when the one is rounded down
@@ -834,7 +950,10 @@ def _per_answer_mistake(got: float, want: float) -> str:
     mistakes = (
         (sum(kept) / len(kept), "the invalid replies are left out of the bill; their tokens were used, so they are charged"),
         (spent / len(_CHARGED), "it divides by all replies; only the valid ones are answers"),
-        (sum(kept) / len(_CHARGED), "it leaves the invalid replies out of the bill and divides by all replies; it is the other way round"),
+        (
+            sum(kept) / len(_CHARGED),
+            "it leaves the invalid replies out of the bill and divides by all replies; it is the other way round",
+        ),
         (spent / refused, "it divides by the invalid replies; divide by the valid ones, which have an answer"),
         ((spent - sum(kept)) / len(kept), "only the invalid replies are on the bill; every reply is charged, the valid ones too"),
         (spent, "that is the whole bill; divide it by the number of valid answers"),
@@ -878,7 +997,9 @@ def _zero_if_none(replies: Sequence[Charged]) -> float:
 # Exercise 8
 
 
-def pick_threshold(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def pick_threshold(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     """Return the lowest candidate at which at least `share` of the wrong answers of `tuning` lie below the threshold, and what it does to `test`.
 
     That is two counts: the wrong answers of `test` below it, and all answers of `test` below it.
@@ -910,7 +1031,7 @@ def _check_pick_threshold(answer: Any) -> str | None:
     got = _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), 0.5))
     want = pick_threshold(_TUNING, _KEPT_ASIDE, _CANDIDATES, 0.5)
     if got != want:
-        return _picked_wrong(got[0], want[0]) or _counted_wrong(got, want)
+        return _alike(answer, got[0]) or _picked_wrong(got[0], want[0]) or _counted_wrong(got, want)
     low = _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), 0.1))
     if low == want:
         return "it does not follow `share`: a tenth of the errors was asked for, look for a fixed 0.5"
@@ -918,14 +1039,53 @@ def _check_pick_threshold(answer: Any) -> str | None:
     return None if low == wanted else f"for a tenth of the 6 errors it should return {_three(wanted)} and returns {_three(low)}"
 
 
+def _alike(answer: Any, got: float) -> str | None:
+    """Tell mistakes apart that pick the same threshold for one half, by what they pick for another share; None if neither was made."""
+
+    def picks(share: float) -> float | None:
+        try:
+            return _triple(calling(answer, list(_TUNING), list(_KEPT_ASIDE), list(_CANDIDATES), share))[0]
+        except (NotYet, NotAttempted):  # a share that it cannot reach
+            return None
+
+    if close(got, 0.5) and picks(1.0) == 0.5:
+        return "it compares the errors caught with the share itself; half of the errors of `tuning` is share times how many there are"
+    if close(got, 0.9) and picks(0.3) == 0.8:
+        return "it takes the share of the errors of `test`; count the errors of `tuning`, where the threshold is picked"
+    return None
+
+
+def _count_against_share(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
+    threshold = min(t for t in candidates if _at(tuning, t)[0] >= share)
+    return (threshold, *_at(test, threshold))
+
+
+def _errors_of_test(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
+    threshold = min(t for t in candidates if _at(tuning, t)[0] >= share * _wrong_ones(test))
+    return (threshold, *_at(test, threshold))
+
+
 def _picked_wrong(got: float, want: float) -> str | None:
     """Say what is wrong with a picked threshold; None if it is right."""
     mistakes = (
-        (_lowest(_KEPT_ASIDE, _CANDIDATES, 0.5), "it picks the threshold on the test split, alone or together with `tuning`; then the report flatters it. Pick on `tuning`, measure on `test`"),
+        (
+            _lowest(_KEPT_ASIDE, _CANDIDATES, 0.5),
+            "it picks the threshold on the test split, alone or together with `tuning`; then the report flatters it. Pick on `tuning`, measure on `test`",
+        ),
         (0.9, "it wants more than half; exactly half is enough, and here 3 of the 6 errors of `tuning` lie below 0.8"),
         (0.3, "it takes the lowest candidate, which catches nothing; it has to catch the share first"),
-        (0.6, "only 2 of the 6 errors of `tuning` lie below 0.6: count its errors caught, not the answers escalated, and an answer exactly at the threshold is kept"),
-        (1.01, "it takes the candidate that escalates everything; take the lowest one that is enough, and a share of the errors, not of the answers"),
+        (
+            0.6,
+            "only 2 of the 6 errors of `tuning` lie below 0.6: count its errors caught, not the answers escalated, and an answer exactly at the threshold is kept",
+        ),
+        (
+            1.01,
+            "it takes the candidate that escalates everything; take the lowest one that is enough, and a share of the errors, not of the answers",
+        ),
         (3.0, "3 is a count or a position; the first number is the candidate itself"),
     )
     if close(got, want):
@@ -941,8 +1101,14 @@ def _counted_wrong(got: tuple[float, float, float], want: tuple[float, int, int]
     cut, counts = want[0], got[1:]
     errors = _wrong_ones(_KEPT_ASIDE)
     mistakes = (
-        (_at(_TUNING, cut), "it reports on `tuning`, where the threshold was picked and catches half by construction; measure it on `test`"),
-        (_at((*_TUNING, *_KEPT_ASIDE), cut), "it reports on both splits together, so half of the report is about the answers it was picked on; measure on `test` alone"),
+        (
+            _at(_TUNING, cut),
+            "it reports on `tuning`, where the threshold was picked and catches half by construction; measure it on `test`",
+        ),
+        (
+            _at((*_TUNING, *_KEPT_ASIDE), cut),
+            "it reports on both splits together, so half of the report is about the answers it was picked on; measure on `test` alone",
+        ),
         (want[:0:-1], "the two counts are swapped: errors caught first, then escalations"),
         ((want[1] / errors, want[2] / len(_KEPT_ASIDE)), "these are shares; give the two counts"),
         ((want[1] / errors, want[2]), "the second number is a share; give the count of errors caught"),
@@ -971,19 +1137,27 @@ def _reported(threshold: float, test: Sequence[Pair]) -> tuple[float, int, int]:
     return (threshold, *_at(test, threshold))
 
 
-def _tuned_on_test(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def _tuned_on_test(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     return _reported(_lowest(test, candidates, share), test)
 
 
-def _tuned_on_both(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def _tuned_on_both(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     return _reported(_lowest([*tuning, *test], candidates, share), test)
 
 
-def _reported_on_tuning(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def _reported_on_tuning(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     return _reported(_lowest(tuning, candidates, share), tuning)
 
 
-def _reported_on_both(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def _reported_on_both(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     return _reported(_lowest(tuning, candidates, share), [*tuning, *test])
 
 
@@ -991,11 +1165,15 @@ def _threshold_only(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Se
     return _lowest(tuning, candidates, share)
 
 
-def _more_than_share(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def _more_than_share(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     return _reported(min(t for t in candidates if _at(tuning, t)[0] > share * _wrong_ones(tuning)), test)
 
 
-def _share_escalated(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def _share_escalated(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     return _reported(min(t for t in candidates if _at(tuning, t)[1] >= share * len(tuning)), test)
 
 
@@ -1003,7 +1181,9 @@ def _highest(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[
     return _reported(max(t for t in candidates if _at(tuning, t)[0] >= share * _wrong_ones(tuning)), test)
 
 
-def _always_half(tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float) -> tuple[float, int, int]:
+def _always_half(
+    tuning: Sequence[Pair], test: Sequence[Pair], candidates: Sequence[float], share: float
+) -> tuple[float, int, int]:
     return pick_threshold(tuning, test, candidates, 0.5)
 
 
@@ -1018,7 +1198,7 @@ EXERCISES: tuple[Exercise, ...] = (
             "Two questions, one after the other: is the text one JSON object, and does the object hold what was asked for?",
             "json.loads raises a ValueError if the text is cut off, holds two objects, or is prose. What does your function return then?",
             "JSON can also be a list or a number. And a key can be missing: fields.get(name) gives None then, fields[name] raises.",
-            "Say what is allowed, not what is forbidden. Five values are; 0, 6, \"high\" and None are then refused by themselves.",
+            'Say what is allowed, not what is forbidden. Five values are; 0, 6, "high" and None are then refused by themselves.',
         ),
         reference=valid_answer,
         check=_check_valid_answer,
@@ -1096,7 +1276,7 @@ EXERCISES: tuple[Exercise, ...] = (
         objective="Fit a calibration map on some scenarios and judge it on others, so that it is not graded on its own answers.",
         hints=(
             "A map can learn the very answers by heart. Which answers can show whether it learned something else?",
-            "Make two lists of (confidence, right): one of the families in `chosen`, one of all others. Which list does fit get?",
+            "`seen` holds (confidence, right) of the families in `chosen`. Make the same list of all others. Which of the two does fit get?",
             "Before and after are two measurements of the same answers. Only the confidence differs; right stays right.",
             "fit returns a function. Calling it with a stated confidence gives the calibrated one.",
         ),
@@ -1123,7 +1303,7 @@ EXERCISES: tuple[Exercise, ...] = (
         objective="Count the errors that a threshold catches and the escalations it takes.",
         hints=(
             "Two questions about the same group, the answers below the threshold: how many are there, and how many of them are wrong?",
-            "The rule says \"below\". What happens to an answer that states exactly the threshold?",
+            'The rule says "below". What happens to an answer that states exactly the threshold?',
             "An error is caught only if it is escalated. A right answer that is escalated is no catch, it is part of the price.",
         ),
         reference=at_threshold,
@@ -1134,6 +1314,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("counts the right ones", _right_ones, "caught are the wrong ones"),
             Wrong("escalates high confidence", _high_escalates, "upside down"),
             Wrong("every error is caught", _every_error, "also those above the threshold"),
+            Wrong("<= and every error", _two_mistakes, "then look at the errors"),
             Wrong("low or wrong", _low_or_wrong, "one or the other"),
             Wrong("~ in place of not", _tilde, "write `not`"),
             Wrong("gives shares", _as_shares, "give the two counts"),
@@ -1206,6 +1387,8 @@ EXERCISES: tuple[Exercise, ...] = (
         wrong=(
             Wrong("tunes the threshold on the test split", _tuned_on_test, "picks the threshold on the test split"),
             Wrong("tunes the threshold on both splits", _tuned_on_both, "picks the threshold on the test split"),
+            Wrong("compares a count with the share", _count_against_share, "with the share itself"),
+            Wrong("counts the errors of the test split", _errors_of_test, "count the errors of `tuning`"),
             Wrong("reports where it was picked", _reported_on_tuning, "by construction"),
             Wrong("reports on both splits", _reported_on_both, "on both splits together"),
             Wrong("returns the threshold only", _threshold_only, "without a report"),

@@ -1,4 +1,4 @@
-"""Exercises of lab 03: keep or escalate, walk and charge, when it pays, rules for tickets, a judge's bill, trouble, flags, a list that leaks."""
+"""Exercises of lab 03: keep or escalate, walk and charge, break-even, rules for tickets, a judge's bill, trouble, flags, a leak."""
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
@@ -43,7 +43,7 @@ def _check_keep(answer: Any) -> str | None:
     if low:
         return "it keeps confidence 2 at threshold 4, which must escalate"
     if not _truth(calling(answer, _rated(4), 4, none_ok=True), "confidence 4 at threshold 4"):
-        return "it escalates an answer exactly at the threshold; \"4 or more is kept\" needs >= and not >"
+        return 'it escalates an answer exactly at the threshold; "4 or more is kept" needs >= and not >'
     if not _truth(calling(answer, _rated(3), 2, none_ok=True), "confidence 3 at threshold 2") or _truth(
         calling(answer, _rated(4), 5, none_ok=True), "confidence 4 at threshold 5"
     ):
@@ -113,7 +113,9 @@ def _tier_answer(tier: str, rating: int | None) -> Answer | None:
 
 def _check_cascade(answer: Any) -> str | None:
     for position, (ratings, threshold) in enumerate(_WALKS):
-        told = ", ".join(f"{tier} {'invalid' if rating is None else rating}" for tier, rating in zip(_TIERS, ratings, strict=True))
+        told = ", ".join(
+            f"{tier} {'invalid' if rating is None else rating}" for tier, rating in zip(_TIERS, ratings, strict=True)
+        )
         try:
             wrong = _walk_problem(answer, dict(zip(_TIERS, ratings, strict=True)), threshold, first=position == 0)
         except NotYet as error:
@@ -132,7 +134,9 @@ def _walk_problem(answer: Any, ratings: dict[str, int | None], threshold: int, f
         if tier == _QUESTION:
             raise NotYet("it called ask_tier with the question first: the tier comes first, then the question")
         if tier not in _TIERS:
-            raise NotYet(f"it called ask_tier({shown(tier, 40)}, ...), which is not among the tiers it was given: {', '.join(_TIERS)}; walk over `tiers`")
+            raise NotYet(
+                f"it called ask_tier({shown(tier, 40)}, ...), which is not among the tiers it was given: {', '.join(_TIERS)}; walk over `tiers`"
+            )
         asked.append(tier)
         return _tier_answer(tier, ratings[tier]), _USD[tier]
 
@@ -146,7 +150,11 @@ def _walk_problem(answer: Any, ratings: dict[str, int | None], threshold: int, f
     want, want_usd = cascade(_QUESTION, _TIERS, lambda tier, _: (_tier_answer(tier, ratings[tier]), _USD[tier]), threshold)
     if threshold != 4 and asked != must_ask:
         return "it does not stop where it should: compare with the threshold it is given, not with a fixed 4"
-    return _asked_problem(asked, must_ask) or _usd_problem(got[1], want_usd, must_ask, ratings) or _answer_problem(got[0], want, ratings)
+    return (
+        _asked_problem(asked, must_ask)
+        or _usd_problem(got[1], want_usd, must_ask, ratings)
+        or _answer_problem(got[0], want, ratings)
+    )
 
 
 def _asked_problem(asked: list[str], must_ask: list[str]) -> str | None:
@@ -158,7 +166,9 @@ def _asked_problem(asked: list[str], must_ask: list[str]) -> str | None:
     if asked[0] != must_ask[0]:
         return f"it begins with {asked[0]}; ask the tiers in the order they are given, the cheapest first"
     if len(asked) > len(must_ask):
-        return f"it goes on to {asked[len(must_ask)]} after {must_ask[-1]} gave an answer to keep; stop there, or the saving is gone"
+        return (
+            f"it goes on to {asked[len(must_ask)]} after {must_ask[-1]} gave an answer to keep; stop there, or the saving is gone"
+        )
     if len(asked) < len(must_ask):
         return f"it does not ask {must_ask[len(asked)]}, although no answer before it may be kept"
     return f"it begins with {asked[0]}; ask the tiers in the order they are given, the cheapest first"
@@ -298,22 +308,46 @@ def _check_break_even(answer: Any) -> str | None:
         if close(got, want):
             continue
         mistakes = (
-            (1 - want, "that is what the first tier and the gate cost, as a share of the strong model; the rest, up to 1, may escalate"),
+            (
+                1 - want,
+                "that is what the first tier and the gate cost, as a share of the strong model; the rest, up to 1, may escalate",
+            ),
             (1 - cheap / strong, "the gate is left out; a judge or a router between the tiers is paid for every item"),
-            (1 - (cheap - gate) / strong, "the gate makes it cheaper, so a sign is wrong: the gate is a cost like the first tier's"),
-            (1.0, "it ignores that an escalated item pays the first tier too: the cascade costs cheap + gate + e * strong, with no (1 - e)"),
-            (1 - gate / (strong - cheap), "it charges an escalated item only the strong model, but it has paid the first tier too: cheap + gate + e * strong, with no (1 - e)"),
+            (
+                1 - (cheap - gate) / strong,
+                "the gate makes it cheaper, so a sign is wrong: the gate is a cost like the first tier's",
+            ),
+            (
+                1.0,
+                "it ignores that an escalated item pays the first tier too: the cascade costs cheap + gate + e * strong, with no (1 - e)",
+            ),
+            (
+                1 - gate / (strong - cheap),
+                "it charges an escalated item only the strong model, but it has paid the first tier too: cheap + gate + e * strong, with no (1 - e)",
+            ),
             (1 - cheap + gate / strong, "only the gate is divided by the strong model's cost; put cheap + gate in brackets"),
             (1 - strong / (cheap + gate), "the fraction is upside down; divide by what you compare with, the strong model"),
             (100 * want, "it is a percentage; give a share between 0 and 1"),
-            ((strong - cheap - gate) / cheap, "it divides by the first tier's cost; the share is of what you compare with, the strong model's"),
-            (strong / (cheap + gate), "it says how many times as much the strong model costs; the share that may escalate is what the rest of its cost buys"),
+            (
+                (strong - cheap - gate) / cheap,
+                "it divides by the first tier's cost; the share is of what you compare with, the strong model's",
+            ),
+            (
+                strong / (cheap + gate),
+                "it says how many times as much the strong model costs; the share that may escalate is what the rest of its cost buys",
+            ),
             ((strong - cheap) / (strong + gate), "it charges the gate only on escalated items; the gate looks at every item"),
-            (1 - cheap / strong + gate, "the gate is not divided by the strong model's cost, and is added; put cheap + gate in brackets"),
+            (
+                1 - cheap / strong + gate,
+                "the gate is not divided by the strong model's cost, and is added; put cheap + gate in brackets",
+            ),
             ((cheap + gate) / (strong - cheap), "it divides by the gap in price; solve cheap + gate + e * strong = strong for e"),
             *((round(want, digits), "it is rounded: round when you print, not when you compute") for digits in (1, 2, 3)),
             (strong - cheap - gate, "it is an amount in USD; divide by the strong model's cost to make it a share"),
-            (1 - (cheap + gate) / (cheap + gate + strong), "it divides by all costs together; the comparison is with the strong model alone"),
+            (
+                1 - (cheap + gate) / (cheap + gate + strong),
+                "it divides by all costs together; the comparison is with the strong model alone",
+            ),
         )
         found = next((says for value, says in mistakes if close(got, value)), None)
         return found or f"with {cheap} USD, {strong} USD and a gate of {gate} USD the share is {want:.6g} and not {got:.6g}"
@@ -368,21 +402,42 @@ def escalates(decision: RoutingDecision, categories: Sequence[str]) -> bool:
     return unsure or stakes or decision.category in categories
 
 
-def _decision(confidence: float = 0.9, priority: str = "P3", category: str = "billing", needs_human: bool = False) -> RoutingDecision:
+def _decision(
+    confidence: float = 0.9, priority: str = "P3", category: str = "billing", needs_human: bool = False
+) -> RoutingDecision:
     return RoutingDecision.model_validate(
-        {"ticket_id": "S-01", "category": category, "priority": priority, "confidence": confidence, "reasoning": "", "needs_human": needs_human}
+        {
+            "ticket_id": "S-01",
+            "category": category,
+            "priority": priority,
+            "confidence": confidence,
+            "reasoning": "",
+            "needs_human": needs_human,
+        }
     )
 
 
 _RULES: tuple[tuple[RoutingDecision, tuple[str, ...], str], ...] = (
-    (_decision(confidence=0.4), (), "it keeps a decision with confidence 0.4; below 0.7 alone is reason enough: the rules are joined by or, not by and"),
+    (
+        _decision(confidence=0.4),
+        (),
+        "it keeps a decision with confidence 0.4; below 0.7 alone is reason enough: the rules are joined by or, not by and",
+    ),
     (_decision(priority="P0"), (), "it keeps a P0 stated with confidence 0.9: high stakes escalate however sure the model is"),
     (_decision(priority="P1"), (), "it keeps a P1; the rule names P0 and P1"),
     (_decision(needs_human=True), (), "it keeps a decision that says needs_human; that alone escalates"),
     (_decision(confidence=0.7), (), "it escalates confidence 0.7; exactly at the threshold is kept, so the test is < and not <="),
     (_decision(category="abuse"), ("abuse",), "it keeps a decision in one of the categories it was given"),
-    (_decision(category="abuse"), (), "it escalates a category although no categories were given: look at `categories`, not at a list of your own"),
-    (_decision(category="bug_report"), ("abuse", "integration"), "it escalates every category as soon as there is a list: is this decision's category on it?"),
+    (
+        _decision(category="abuse"),
+        (),
+        "it escalates a category although no categories were given: look at `categories`, not at a list of your own",
+    ),
+    (
+        _decision(category="bug_report"),
+        ("abuse", "integration"),
+        "it escalates every category as soon as there is a list: is this decision's category on it?",
+    ),
 )
 
 
@@ -396,8 +451,8 @@ def _check_escalates(answer: Any) -> str | None:
         if not _truth(calling(answer, _decision(), ("billing",), none_ok=True), "a category that was given"):
             return "it escalates a category that is not among `categories` and keeps one that is: use `in` and not `not in`"
         return (
-            f"it escalates everything, even {plain}; if you wrote `priority == \"P0\" or \"P1\"`, that is always true, as a text that is not "
-            "empty counts as true: write `priority in (\"P0\", \"P1\")`; and the confidence of a ticket runs from 0 to 1, not to 5"
+            f'it escalates everything, even {plain}; if you wrote `priority == "P0" or "P1"`, that is always true, as a text that is not '
+            'empty counts as true: write `priority in ("P0", "P1")`; and the confidence of a ticket runs from 0 to 1, not to 5'
         )
     if _truth(calling(answer, _decision(priority="P2"), (), none_ok=True), "a P2"):
         return "it escalates a P2; the rule names P0 and P1 only"
@@ -408,7 +463,9 @@ def _check_escalates(answer: Any) -> str | None:
 
 
 def _joined_by_and(decision: RoutingDecision, categories: Sequence[str]) -> bool:
-    return (decision.confidence < 0.7 and (decision.priority in ("P0", "P1") or decision.needs_human)) or decision.category in categories
+    return (
+        decision.confidence < 0.7 and (decision.priority in ("P0", "P1") or decision.needs_human)
+    ) or decision.category in categories
 
 
 def _confidence_alone(decision: RoutingDecision, categories: Sequence[str]) -> bool:
@@ -420,7 +477,9 @@ def _always_true(decision: RoutingDecision, categories: Sequence[str]) -> bool:
 
 
 def _confident_escalates(decision: RoutingDecision, categories: Sequence[str]) -> bool:
-    return decision.confidence > 0.7 or decision.priority in ("P0", "P1") or decision.needs_human or decision.category in categories
+    return (
+        decision.confidence > 0.7 or decision.priority in ("P0", "P1") or decision.needs_human or decision.category in categories
+    )
 
 
 def _says_when_to_keep(decision: RoutingDecision, categories: Sequence[str]) -> bool:
@@ -451,7 +510,9 @@ def judge_bill(usage: Usage, price: Price, rate: float, cheap: float, strong: fl
 
 
 _JUDGE = Usage(800, 40)
-_JUDGE_PRICE = Price.model_validate({"input": 3.0, "output": 15.0, "basis": "list", "source": "made up", "checked_on": "2026-01-01"})
+_JUDGE_PRICE = Price.model_validate(
+    {"input": 3.0, "output": 15.0, "basis": "list", "source": "made up", "checked_on": "2026-01-01"}
+)
 _CHEAP, _STRONG = 0.0001, 0.008
 
 
@@ -460,7 +521,10 @@ def _check_judge_bill(answer: Any) -> str | None:
         got = calling(answer, _JUDGE, _JUDGE_PRICE, rate, _CHEAP, _STRONG)
         if not isinstance(got, tuple | list) or len(got) != 2:
             return f"it returned {shown(got, 40)}; return two things, the USD per ticket and the break-even"
-        usd, share = number(got[0], "the first thing it returned, the USD per ticket,"), number(got[1], "the second thing it returned, the break-even,")
+        usd, share = (
+            number(got[0], "the first thing it returned, the USD per ticket,"),
+            number(got[1], "the second thing it returned, the break-even,"),
+        )
         want, want_share = judge_bill(_JUDGE, _JUDGE_PRICE, rate, _CHEAP, _STRONG)
         if close(usd, want_share) and close(share, want):
             return "the two results are in the wrong order: first the USD per ticket, then the break-even"
@@ -489,12 +553,20 @@ def _usd_per_ticket_problem(got: float, want: float, rate: float) -> str | None:
         (want / 100, "the rate is divided by 100; it is a share already, 0.25 and not 25"),
         (want + _CHEAP, "the first tier's cost is in it; the bill is the judge's alone"),
     )  # fmt: skip
-    return diagnosed(got, want, mistakes, f"{used_in} tokens in and {used_out} out at {_JUDGE_PRICE.input:g} and {_JUDGE_PRICE.output:g} USD per million, rate {rate:g},")
+    return diagnosed(
+        got,
+        want,
+        mistakes,
+        f"{used_in} tokens in and {used_out} out at {_JUDGE_PRICE.input:g} and {_JUDGE_PRICE.output:g} USD per million, rate {rate:g},",
+    )
 
 
 def _share_problem(got: float, want: float, bill: float, rate: float) -> str | None:
     mistakes = (
-        (break_even(_CHEAP, _STRONG, 0), "the break-even leaves the judge out; hand its USD per ticket to break_even as the gate"),
+        (
+            break_even(_CHEAP, _STRONG, 0),
+            "the break-even leaves the judge out; hand its USD per ticket to break_even as the gate",
+        ),
         (
             (_STRONG - _CHEAP) / (_STRONG + bill),
             "the break-even charges the judge only on escalated tickets; it grades the kept ones too, or nobody would know which to keep",
@@ -503,7 +575,10 @@ def _share_problem(got: float, want: float, bill: float, rate: float) -> str | N
             (_STRONG - _CHEAP - bill) / (_STRONG - bill),
             "the break-even charges the judge only on kept tickets; it has graded the escalated ones too, that is why they escalate",
         ),
-        (break_even(_CHEAP, _STRONG, bill / rate), "the break-even charges a judge call on every ticket, but only the share `rate` is judged"),
+        (
+            break_even(_CHEAP, _STRONG, bill / rate),
+            "the break-even charges a judge call on every ticket, but only the share `rate` is judged",
+        ),
         (break_even(_CHEAP, _STRONG, 2 * bill), "the judge is in the break-even twice; hand it over once, as the gate"),
         (break_even(_STRONG, _CHEAP, bill), "cheap and strong are swapped in the call of break_even"),
         (1 - want, "the second result is the share that the first tier and the judge cost; the rest, up to 1, may escalate"),
@@ -663,7 +738,9 @@ def review_required(steps: Steps) -> bool:
 
 def _steps(*flags: bool | None) -> tuple[Step[RoutingDecision], ...]:
     tiers = ("nano", "sonnet")[: len(flags)]
-    return tuple(Step(tier, None, None if flag is None else _decision(needs_human=flag)) for tier, flag in zip(tiers, flags, strict=True))
+    return tuple(
+        Step(tier, None, None if flag is None else _decision(needs_human=flag)) for tier, flag in zip(tiers, flags, strict=True)
+    )
 
 
 def _check_review_required(answer: Any) -> str | None:
@@ -746,7 +823,11 @@ def _check_fit_list(answer: Any) -> str | None:
     found, want = set(items), fit_list(_PAIRS)
     if found == want:
         again = calling(answer, [("abuse", "abuse"), ("auth", "abuse")])
-        return None if set(again) == {"auth"} else f"for other pairs it returns {shown(sorted(map(str, again)), 60)} and not ['auth']; compute it from `pairs`"
+        return (
+            None
+            if set(again) == {"auth"}
+            else f"for other pairs it returns {shown(sorted(map(str, again)), 60)} and not ['auth']; compute it from `pairs`"
+        )
     strong = {strong for cheap, strong in _PAIRS if cheap != strong}
     if found == strong:
         return "these are the strong model's categories; the gate runs before the strong model is asked and sees the cheap one's answer only"
@@ -868,7 +949,7 @@ EXERCISES: tuple[Exercise, ...] = (
         hints=(
             "There are three kinds of reasons, and any single one is enough.",
             "Stakes have two sides: the priority the model gave, and its flag that a person is needed.",
-            "To ask whether a value is one of several, use `in`; `x == \"a\" or \"b\"` means something else.",
+            'To ask whether a value is one of several, use `in`; `x == "a" or "b"` means something else.',
         ),
         reference=escalates,
         check=_check_escalates,

@@ -1,4 +1,4 @@
-"""Exercises of lab 04: many at once, what to retry, how long to wait, a row whatever happens, what a run needs, every request counted, stopping in time."""
+"""Exercises of lab 04: many at once, what to retry, how long to wait, rows, what a run needs, the books, stopping in time."""
 
 import asyncio
 import inspect
@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from typing import Any
 
@@ -41,6 +41,8 @@ def _check_in_parallel(answer: Any) -> str | None:
 def _results(answer: Any, items: Sequence[Any], work: Work, concurrency: int) -> list[Any]:
     """Return what an answer yields for these items, as a list."""
     got = calling(answer, list(items), work, concurrency)
+    if isinstance(got, tuple) and len(got) == 3 and not isinstance(got[0], tuple):
+        raise NotYet("it returned one tuple; `return` ends the function at the first item, so `yield` each tuple instead")
     if isinstance(got, str | bytes | Mapping) or not isinstance(got, Iterable):
         raise NotYet(f"it returned {shown(got, 40)}; yield a tuple (item, result, error) for each item")
     return list(got)
@@ -56,9 +58,18 @@ def _all_there(answer: Any) -> str | None:
         return None
     if len(got) != 3:
         return f"3 items went in and {len(got)} came out"
+    if any(isinstance(entry[0], Future) for entry in got):
+        return "the first of the three is a future and not the item; keep a dictionary from each future to its item"
+    if any(callable(entry[1]) for entry in got):
+        return "the result is the method itself; call it, future.result()"
     raised = next((part for entry in got for part in entry if isinstance(part, BaseException)), None)
     if raised is not None:
         return f"work succeeds on these items, but it came out with {one_line(raised)}; hand over function and item apart, submit(work, item) and not submit(work(item))"
+    if any(isinstance(entry[0], str) and isinstance(entry[1], str) and entry[1] != entry[0].upper() for entry in got):
+        return (
+            "an item came out with another one's result; they finish in any order, so look up the item of each future, "
+            "and hand it over as submit(work, item), not in a lambda"
+        )
     return f"for the items a, b and c, each put in capitals, it yielded {shown(got, 80)}; the order in a tuple is item, result, error"
 
 
@@ -71,7 +82,9 @@ def _bad_item_kept(answer: Any) -> str | None:
     try:
         got = _results(answer, ["a", "b", "c", "d"], work, 2)
     except NotYet as error:
-        return f"one item raised and the whole run ended ({error}); an item's error is that item's result, so catch it and yield it"
+        return (
+            f"one item raised and the whole run ended ({error}); an item's error is that item's result, so catch it and yield it"
+        )
     by_item = {entry[0]: entry for entry in got if isinstance(entry, tuple | list) and len(entry) == 3}
     if "b" not in by_item:
         return "an item that raised is missing from the results; yield (item, None, error), or nobody knows that it failed"
@@ -149,6 +162,23 @@ def _drops_errors(items: Iterable[Any], work: Work, concurrency: int) -> Iterato
     yield from (entry for entry in in_parallel(items, work, concurrency) if entry[2] is None)
 
 
+def _returns_first(items: Iterable[Any], work: Work, concurrency: int) -> Finished:
+    return next(in_parallel(items, work, concurrency))
+
+
+def _yields_futures(items: Iterable[Any], work: Work, concurrency: int) -> Iterator[Finished]:
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        for future in as_completed([pool.submit(work, item) for item in items]):
+            error = future.exception()
+            yield future, None if error else future.result(), error
+
+
+def _wrong_partner(items: Sequence[Any], work: Work, concurrency: int) -> Iterator[Finished]:
+    finished = list(in_parallel(items, work, concurrency))
+    results = [entry[1:] for entry in finished]
+    yield from ((entry[0], *results[place - 1]) for place, entry in enumerate(finished))
+
+
 def _batch_at_the_end(items: Iterable[Any], work: Work, concurrency: int) -> list[Finished]:
     return list(in_parallel(items, work, concurrency))
 
@@ -191,18 +221,30 @@ def worth_retrying(kind: str) -> bool:
 _KINDS: tuple[tuple[str, bool, str], ...] = (
     ("throttled", True, "it gives up on throttled: too many calls now says nothing against the same call in a second"),
     ("server", True, "it gives up on server: a 500 or 503 passes by itself, and the request was in order"),
-    ("connect_timeout", True, "it gives up on connect_timeout: no connection came about, so nothing was charged and trying again is safe"),
+    (
+        "connect_timeout",
+        True,
+        "it gives up on connect_timeout: no connection came about, so nothing was charged and trying again is safe",
+    ),
     ("validation", False, "it retries validation: the request itself is wrong, so the same request is refused again, every time"),
     ("access", False, "it retries access: waiting gives nobody a permission; say at once that it is missing"),
     ("not_found", False, "it retries not_found: waiting does not make a model appear; the id or the region is wrong"),
     ("read_timeout", False, "it retries read_timeout: the model may still be writing, and each new try is charged again"),
-    ("model", False, "it retries model: the model failed on this very input and may have charged for it; another tier may do better"),
+    (
+        "model",
+        False,
+        "it retries model: the model failed on this very input and may have charged for it; another tier may do better",
+    ),
 )
 
 
 def _check_worth_retrying(answer: Any) -> str | None:
+    if all(calling(answer, kind, none_ok=True) is False for kind in (*RETRY, "model", "read_timeout")):
+        return 'it says False to every kind; `kind` is one of the words in the table, such as "throttled", and not a number or another name'
     for position, (kind, want, says) in enumerate(_KINDS):
         got = calling(answer, kind, none_ok=position > 0)
+        if isinstance(got, str) and got:
+            return f'for {kind} it returned {shown(got, 40)}; `kind == "a" or "b"` gives the text "b": write kind in ("a", "b")'
         if not isinstance(got, bool):
             return f"for {kind} it returned {shown(got, 40)}; return True or False"
         if got != want:
@@ -216,6 +258,14 @@ def _retries_all(kind: str) -> bool:
 
 def _retries_validation(kind: str) -> bool:
     return kind in RETRY | {"validation"}
+
+
+def _status_codes(kind: Any) -> bool:
+    return kind in (429, 500, 503)
+
+
+def _or_a_word(kind: str) -> Any:
+    return kind == "throttled" or "server"
 
 
 def _retries_read_timeouts(kind: str) -> bool:
@@ -271,6 +321,8 @@ def _waited(answer: Any, attempt: int, share: float, server_s: float | None = No
     except NotYet as error:
         if "NoneType" in str(error) and server_s is None:
             raise NotYet(f"{error}; server_s is None where the server named no delay") from error
+        if "not callable" in str(error):
+            raise NotYet(f"{error}; rng is a random.Random: rng.uniform(0, x) draws from a range") from error
         if "for ^" in str(error):
             raise NotYet(f"{error}; Python writes a power with **") from error
         raise
@@ -302,17 +354,35 @@ _WAIT_MISTAKES: tuple[tuple[_Wait, str], ...] = (
         lambda attempt, share: _top(attempt),
         "there is no jitter: it always waits the full time, so clients that were throttled together come back together",
     ),
-    (lambda attempt, share: share * _raw(attempt), f"there is no cap: before retry 10 (attempt 9, base {_BASE_S} s, cap {_CAP_S:g} s) it may wait up to {_raw(9):g} s"),
+    (
+        lambda attempt, share: share * _raw(attempt),
+        f"there is no cap: before retry 10 (attempt 9, base {_BASE_S} s, cap {_CAP_S:g} s) it may wait up to {_raw(9):g} s",
+    ),
     (lambda attempt, share: _raw(attempt), "there is neither jitter nor a cap"),
     (
         lambda attempt, share: share * min(_CAP_S, _BASE_S * (attempt + 1)),
         "the range adds base_s each time instead of doubling: 0.5, 1, 1.5, 2 and not 0.5, 1, 2, 4",
     ),
-    (lambda attempt, share: share * min(_CAP_S, 2 * _raw(attempt)), "attempt counts from 0, so before the first retry the range is base_s itself and not twice that"),
-    (lambda attempt, share: share * min(_CAP_S, _raw(attempt) / 2), "attempt counts from 0, so before the first retry the range is base_s itself and not half of that"),
-    (lambda attempt, share: share * min(_CAP_S, _BASE_S**attempt), "base_s ** attempt shrinks when base_s is below 1; it is the 2 that is raised to the attempt"),
-    (lambda attempt, share: share * min(_CAP_S, _BASE_S * attempt), "the range is base_s times attempt, which is 0 before the first retry; double it with 2 ** attempt"),
-    (lambda attempt, share: share * min(_CAP_S, 2 * _BASE_S * attempt), "the range is 2 times attempt, which is 0 before the first retry; double it with 2 ** attempt"),
+    (
+        lambda attempt, share: share * min(_CAP_S, 2 * _raw(attempt)),
+        "attempt counts from 0, so before the first retry the range is base_s itself and not twice that",
+    ),
+    (
+        lambda attempt, share: share * min(_CAP_S, _raw(attempt) / 2),
+        "attempt counts from 0, so before the first retry the range is base_s itself and not half of that",
+    ),
+    (
+        lambda attempt, share: share * min(_CAP_S, _BASE_S**attempt),
+        "base_s ** attempt shrinks when base_s is below 1; it is the 2 that is raised to the attempt",
+    ),
+    (
+        lambda attempt, share: share * min(_CAP_S, _BASE_S * attempt),
+        "the range is base_s times attempt, which is 0 before the first retry; double it with 2 ** attempt",
+    ),
+    (
+        lambda attempt, share: share * min(_CAP_S, 2 * _BASE_S * attempt),
+        "the range is 2 times attempt, which is 0 before the first retry; double it with 2 ** attempt",
+    ),
     (
         lambda attempt, share: _top(attempt) / 2 + share * _top(attempt) / 2,
         "half of the wait is fixed; full jitter draws from 0 up to the whole range, which spreads clients twice as wide",
@@ -321,10 +391,34 @@ _WAIT_MISTAKES: tuple[tuple[_Wait, str], ...] = (
         lambda attempt, share: _BASE_S + share * (_top(attempt) - _BASE_S),
         "it draws from base_s upwards, so before the first retry everybody waits the same; full jitter draws from 0",
     ),
-    (lambda attempt, share: share * max(_CAP_S, _raw(attempt)), "the range is never shorter than the cap; a cap is an upper bound, so take the smaller of the two with min"),
-    (lambda attempt, share: 1000 * share * _top(attempt), "it returns milliseconds; all arguments are in seconds, and so is the result"),
-    (lambda attempt, share: _top(attempt) + share * _BASE_S, "the jitter is the wait itself, it is not added on top of the full range"),
-    (lambda attempt, share: _top(attempt) * (1 + share), "the jitter is the wait itself, it is not added on top of the full range"),
+    (
+        lambda attempt, share: share * max(_CAP_S, _raw(attempt)),
+        "the range is never shorter than the cap; a cap is an upper bound, so take the smaller of the two with min",
+    ),
+    (
+        lambda attempt, share: max(_CAP_S, share * _raw(attempt)),
+        "it never waits less than the cap; a cap is an upper bound, so take the smaller of the two, and then draw",
+    ),
+    (
+        lambda attempt, share: share * min(_CAP_S, _BASE_S * attempt**2),
+        "attempt ** 2 is a square, and 0 before the first retry; it is the 2 that is raised to the attempt",
+    ),
+    (
+        lambda attempt, share: share * min(_CAP_S, _BASE_S * math.exp(attempt)),
+        "the range grows by e each time; it doubles, so the base of the power is 2",
+    ),
+    (
+        lambda attempt, share: 1000 * share * _top(attempt),
+        "it returns milliseconds; all arguments are in seconds, and so is the result",
+    ),
+    (
+        lambda attempt, share: _top(attempt) + share * _BASE_S,
+        "the jitter is the wait itself, it is not added on top of the full range",
+    ),
+    (
+        lambda attempt, share: _top(attempt) * (1 + share),
+        "the jitter is the wait itself, it is not added on top of the full range",
+    ),
 )
 
 
@@ -364,6 +458,14 @@ def _no_jitter(attempt: int, base_s: float, cap_s: float, server_s: float | None
 
 def _no_cap(attempt: int, base_s: float, cap_s: float, server_s: float | None, rng: random.Random) -> float:
     return max(rng.uniform(0, base_s * 2.0**attempt), server_s or 0.0)
+
+
+def _squares(attempt: int, base_s: float, cap_s: float, server_s: float | None, rng: random.Random) -> float:
+    return max(rng.uniform(0, min(cap_s, base_s * attempt**2)), server_s or 0.0)
+
+
+def _cap_as_floor(attempt: int, base_s: float, cap_s: float, server_s: float | None, rng: random.Random) -> float:
+    return max(rng.uniform(0, base_s * 2.0**attempt), cap_s, server_s or 0.0)
 
 
 def _adds(attempt: int, base_s: float, cap_s: float, server_s: float | None, rng: random.Random) -> float:
@@ -414,12 +516,22 @@ def lines(ticket_id: str, answered: Sequence[Row], error: Row | None) -> list[st
 
 _NANO: Row = {
     "model": "nano",
-    "decision": {"category": "billing", "priority": "P1", "needs_human": True, "reasoning": "Says:\n\"charged twice\", caf\u00e9\u2028bill."},
+    "decision": {
+        "category": "billing",
+        "priority": "P1",
+        "needs_human": True,
+        "reasoning": 'Says:\n"charged twice", caf\u00e9\u2028bill.',
+    },
     "escalated": True,
     "latencyMs": 512,
     "cost": 0.000104,
 }
-_CLAUDE: Row = {"model": "claude", "decision": {"category": "billing", "priority": "P2", "needs_human": False}, "latencyMs": 3200, "cost": 0.0083}
+_CLAUDE: Row = {
+    "model": "claude",
+    "decision": {"category": "billing", "priority": "P2", "needs_human": False},
+    "latencyMs": 3200,
+    "cost": 0.0083,
+}
 _PROBLEM: Row = {"type": "throttled", "message": "Too many requests, please wait before trying again."}
 _TICKETS: tuple[tuple[str, tuple[Row, ...], Row | None], ...] = (
     ("a ticket that nano answered", (_NANO,), None),
@@ -459,6 +571,8 @@ def _row_of(text: str) -> str | dict[str, Any]:
     try:
         row = json.loads(text)
     except ValueError:
+        if text.endswith("\\n"):
+            return 'a line ends in a backslash and an n; a newline is written "\\n", with one backslash'
         return f"{shown(text, 40)} is not JSON; str() writes single quotes, True and None, json.dumps does not"
     if isinstance(row, list):
         return "it wrote one JSON array; an array can be read only when its last bracket is there, a line can be read at once"
@@ -483,18 +597,28 @@ def _rows_problem(rows: Sequence[dict[str, Any]], answered: Sequence[Row], error
         return "the error has no row, so the ticket looks as if nothing had happened; write a row with `error`"
     if error is None and any("error" in row for row in rows):
         return "nothing failed, but there is a row with `error`; write that row only if error is not None"
+    if any("model" not in row and any(isinstance(part, dict) and "model" in part for part in row.values()) for row in rows):
+        return "a tier's row stands under a key of its own; put ticket_id beside its fields, in the same dictionary"
+    if error is not None and any("error" in row and isinstance(row["error"], str) for row in rows):
+        return "the error is turned into a text; hand the dictionary over as it is, and json.dumps writes it as an object"
     models = [row["model"] for row in rows if "model" in row]
     if models == ["claude", "nano"]:
         return "the claude row stands before the nano row; nano answered first, and a reader that takes the last row as final would take nano's"
     if answered and not models and error is not None:
-        return "the rows of the tiers that did answer are dropped; nano answered and was charged, so its row stays, before the error"
+        return (
+            "the rows of the tiers that did answer are dropped; nano answered and was charged, so its row stays, before the error"
+        )
     if len(models) != len(answered):
         return f"tiers that answered: {len(answered)}, rows with a `model`: {len(models)}; each tier that answered gets a row of its own"
     if error is not None and "error" not in rows[-1]:
         return "the error's row comes last, after the rows of the tiers that answered"
     want = [json.loads(text) for text in lines("S-90", answered, error)]
     wrong = next((got for got, right in zip(rows, want, strict=False) if got != right), None)
-    return None if wrong is None and len(rows) == len(want) else f"the row {shown(wrong, 60)} is not what was handed in: keep every field, and put the error under `error` as it is"
+    return (
+        None
+        if wrong is None and len(rows) == len(want)
+        else f"the row {shown(wrong, 60)} is not what was handed in: keep every field, and put the error under `error` as it is"
+    )
 
 
 def _one_array(ticket_id: str, answered: Sequence[Row], error: Row | None) -> list[str]:
@@ -532,6 +656,19 @@ def _no_newline(ticket_id: str, answered: Sequence[Row], error: Row | None) -> l
 
 def _raw_text(ticket_id: str, answered: Sequence[Row], error: Row | None) -> list[str]:
     return [json.dumps(json.loads(text), ensure_ascii=False) + "\n" for text in lines(ticket_id, answered, error)]
+
+
+def _nested(ticket_id: str, answered: Sequence[Row], error: Row | None) -> list[str]:
+    return [json.dumps({"ticket_id": ticket_id, "row": row}) + "\n" for row in answered] + lines(ticket_id, [], error)
+
+
+def _error_as_text(ticket_id: str, answered: Sequence[Row], error: Row | None) -> list[str]:
+    told = [] if error is None else [json.dumps({"ticket_id": ticket_id, "error": str(error)}) + "\n"]
+    return lines(ticket_id, answered, None) + told
+
+
+def _two_letters(ticket_id: str, answered: Sequence[Row], error: Row | None) -> list[str]:
+    return [text.rstrip("\n") + "\\n" for text in lines(ticket_id, answered, error)]
 
 
 def _nameless_error(ticket_id: str, answered: Sequence[Row], error: Row | None) -> list[str]:
@@ -576,7 +713,9 @@ _TIERS: dict[str, dict[str, float]] = {
 def _check_capacity(answer: Any) -> str | None:
     got = calling(answer, _PER_S, _ESCALATED, _TIERS)
     if not isinstance(got, list) or [need.get("tier") if isinstance(need, dict) else None for need in got] != list(_TIERS):
-        return f"it returned {shown(got, 60)}; leave the loop and its last lines as they are, they make one dictionary for each tier"
+        return (
+            f"it returned {shown(got, 60)}; leave the loop and its last lines as they are, they make one dictionary for each tier"
+        )
     parts = [need.get(part) for need in got for part in (_CALLS_S, _AT_ONCE, _TOKENS)]
     blanks = sum(part is ... or part is None for part in parts)
     if blanks == len(parts):
@@ -594,7 +733,11 @@ def _need_problem(need: Mapping[str, Any], name: str) -> str | None:
     tier = _TIERS[name]
     rate, at_once, tokens = (number(need[part], f"`{part}` of {name}") for part in (_CALLS_S, _AT_ONCE, _TOKENS))
     want = _PER_S * (1.0 if name == "nano" else _ESCALATED)
-    return _rate_problem(rate, want, name) or _at_once_problem(at_once, want, tier["p95_s"], name) or _tokens_problem(tokens, want, tier, name)
+    return (
+        _rate_problem(rate, want, name)
+        or _at_once_problem(at_once, want, tier["p95_s"], name)
+        or _tokens_problem(tokens, want, tier, name)
+    )
 
 
 def _rate_problem(rate: float, want: float, name: str) -> str | None:
@@ -607,7 +750,11 @@ def _rate_problem(rate: float, want: float, name: str) -> str | None:
         60 * want: "is calls a minute; calls_per_s is a second, like tickets_per_s",
     }
     if name == "sonnet":
-        mistakes |= {stays: "is the tickets that stay with nano; sonnet gets the others", _PER_S: "is every ticket; sonnet gets only the tickets that escalate"}
+        mistakes |= {100 * want: "takes `escalated` for a percentage; it is a share from 0 to 1"}
+        mistakes |= {
+            stays: "is the tickets that stay with nano; sonnet gets the others",
+            _PER_S: "is every ticket; sonnet gets only the tickets that escalate",
+        }
     said = next((says for value, says in mistakes.items() if close(rate, value)), f"is wrong: there are {want:g}")
     return f"{rate:g} calls a second to {name} {said}"
 
@@ -620,7 +767,10 @@ def _at_once_problem(at_once: float, rate: float, p95_s: float, name: str) -> st
     if close(at_once, math.floor(want)):
         return f"{case} are rounded down, so a call has to wait; leave {want:g} as it is, or round up"
     mistakes = (
-        (rate / p95_s, "divide the rate by the latency, so a slower tier would need fewer; what comes at a rate and stays a while is rate times while"),
+        (
+            rate / p95_s,
+            "divide the rate by the latency, so a slower tier would need fewer; what comes at a rate and stays a while is rate times while",
+        ),
         (p95_s / rate, "divide the latency by the rate; what comes at a rate and stays a while is rate times while"),
         (rate, "are the calls of one second; a call that takes longer than a second is still under way in the next"),
         (_PER_S * p95_s, "count every ticket; only the calls that this tier gets can be under way there"),
@@ -640,13 +790,19 @@ def _tokens_problem(tokens: float, rate: float, tier: Mapping[str, float], name:
         (3600 * rate * call, "are reserved in an hour; the quota is by the minute"),
         (60 * call, "are one call a second; this tier gets its own number of calls"),
         (call, "are one call's; multiply by the calls of a minute"),
-        (60 * rate * (tier["input_tokens"] + tier["output_tokens"]), "count the answers as long as they turn out; when a call begins nobody knows that, so the whole of maxTokens is reserved"),
+        (
+            60 * rate * (tier["input_tokens"] + tier["output_tokens"]),
+            "count the answers as long as they turn out; when a call begins nobody knows that, so the whole of maxTokens is reserved",
+        ),
         (60 * rate * (call + tier["output_tokens"]), "count the answer twice; it is a part of maxTokens"),
         (60 * rate * tier["max_tokens"], "leave out the input, which is reserved as well"),
         (60 * rate * tier["input_tokens"], "leave out maxTokens, which is reserved as well"),
         (60 * _PER_S * call, "count every ticket; this tier gets its own number of calls"),
     )
-    said = next((says for value, says in mistakes if close(tokens, value)), f"are wrong: {60 * rate:g} calls a minute of {call:g} tokens each are {want:g}")
+    said = next(
+        (says for value, says in mistakes if close(tokens, value)),
+        f"are wrong: {60 * rate:g} calls a minute of {call:g} tokens each are {want:g}",
+    )
     return f"{tokens:g} tokens a minute to {name} {said}"
 
 
@@ -662,8 +818,14 @@ def _every_ticket_to_both(tickets_per_s: float, escalated: float, tiers: Tiers) 
     return _capacity(tickets_per_s, tiers, lambda name: 1.0)
 
 
+def _as_percent(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
+    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else 100 * escalated)
+
+
 def _divides_by_latency(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
-    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, at_once=lambda rate, p95_s: rate / p95_s)
+    return _capacity(
+        tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, at_once=lambda rate, p95_s: rate / p95_s
+    )
 
 
 def _calls_of_a_second(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
@@ -671,21 +833,33 @@ def _calls_of_a_second(tickets_per_s: float, escalated: float, tiers: Tiers) -> 
 
 
 def _rounds_down(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
-    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, at_once=lambda rate, p95_s: int(rate * p95_s))
+    return _capacity(
+        tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, at_once=lambda rate, p95_s: int(rate * p95_s)
+    )
 
 
 def _expected_output(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
     return _capacity(
-        tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, tokens=lambda tier: 60 * (tier["input_tokens"] + tier["output_tokens"])
+        tickets_per_s,
+        tiers,
+        lambda name: 1.0 if name == "nano" else escalated,
+        tokens=lambda tier: 60 * (tier["input_tokens"] + tier["output_tokens"]),
     )
 
 
 def _forgets_the_input(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
-    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, tokens=lambda tier: 60 * tier["max_tokens"])
+    return _capacity(
+        tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, tokens=lambda tier: 60 * tier["max_tokens"]
+    )
 
 
 def _tokens_a_second(tickets_per_s: float, escalated: float, tiers: Tiers) -> Needs:
-    return _capacity(tickets_per_s, tiers, lambda name: 1.0 if name == "nano" else escalated, tokens=lambda tier: tier["input_tokens"] + tier["max_tokens"])
+    return _capacity(
+        tickets_per_s,
+        tiers,
+        lambda name: 1.0 if name == "nano" else escalated,
+        tokens=lambda tier: tier["input_tokens"] + tier["max_tokens"],
+    )
 
 
 # Exercise 6
@@ -718,10 +892,14 @@ def _check_account(answer: Any) -> str | None:
     if got == want:
         return None
     requests, answered, refused = got
+    if (answered, requests) == want[:2]:
+        return "sent and answered are swapped: requests sent first, then answered, then refused"
     ok = [call for call in _CALLS if call["ok"]]
     sums = {
         len(_CALLS): "it counts calls and not requests: a call that took 3 attempts sent 3 requests",
-        sum(call["attempts"] for call in ok): "requests leaves out the calls that failed for good; their attempts reached the service too",
+        sum(
+            call["attempts"] for call in ok
+        ): "requests leaves out the calls that failed for good; their attempts reached the service too",
         sum(call["attempts"] - 1 for call in _CALLS): "requests counts the retries only; the first attempt is a request as well",
         len(ok): "requests counts the answered calls only; the refused requests reached the service too",
     }
@@ -733,7 +911,9 @@ def _check_account(answer: Any) -> str | None:
     if refused == len(_CALLS) - len(ok):
         return "refused counts the calls that failed for good; each retry that led to an answer was a refused request before it"
     if refused == sum(call["attempts"] for call in _CALLS if not call["ok"]):
-        return "refused counts the requests of the failed calls only; an answered call was refused once before each of its retries"
+        return (
+            "refused counts the requests of the failed calls only; an answered call was refused once before each of its retries"
+        )
     if refused == sum(call["attempts"] - 1 for call in _CALLS):
         return "refused counts the retries; the last attempt of a call that failed for good was refused too"
     return f"{want[0]} requests of which {want[1]} were answered leave {want[2]} refused, and not {refused}"
@@ -888,6 +1068,9 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("one after the other", _one_after_the_other, "never more than 1 of 3"),
             Wrong("pool.map, which raises", _map_raises, "one item raised and the whole run ended"),
             Wrong("drops the items that raised", _drops_errors, "missing from the results"),
+            Wrong("yields the future for the item", _yields_futures, "is a future"),
+            Wrong("hands results to the wrong items", _wrong_partner, "another one's result"),
+            Wrong("returns the first one", _returns_first, "`yield` each tuple"),
             Wrong("results in a batch at the end", _batch_at_the_end, "yield each as it finishes"),
             Wrong("results in the order of the input", _in_input_order, "yield each as it finishes"),
             Wrong("asyncio around a client that blocks", _gathers, "use threads"),
@@ -910,6 +1093,8 @@ EXERCISES: tuple[Exercise, ...] = (
         wrong=(
             Wrong("retries everything", _retries_all, "the same request is refused again"),
             Wrong("retries validation", _retries_validation, "retries validation"),
+            Wrong("tests for status codes", _status_codes, "one of the words in the table"),
+            Wrong("or and a word", _or_a_word, 'kind in ("a", "b")'),
             Wrong("retries read timeouts", _retries_read_timeouts, "retries read_timeout"),
             Wrong("retries whatever is called a timeout", _any_timeout, "charged again"),
             Wrong("throttling only", _throttling_only, "gives up on server"),
@@ -935,6 +1120,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("no jitter", _no_jitter, "no jitter"),
             Wrong("no cap", _no_cap, "no cap"),
             Wrong("adds instead of doubling", _adds, "instead of doubling"),
+            Wrong("squares the attempt", _squares, "is a square"),
+            Wrong("takes the cap as the least", _cap_as_floor, "never waits less than the cap"),
             Wrong("caps after drawing", _caps_late, "cap comes after the draw"),
             Wrong("keeps half fixed", _half_fixed, "half of the wait is fixed"),
             Wrong("starts one doubling too late", _one_too_far, "counts from 0"),
@@ -952,7 +1139,7 @@ EXERCISES: tuple[Exercise, ...] = (
         objective="Write a finished ticket as lines of NDJSON: a row for each tier that answered, and a row for the error.",
         hints=(
             "NDJSON is one JSON object a line. json.dumps(row) makes the object, you add the newline.",
-            "Each row needs the ticket's id: {\"ticket_id\": ticket_id, **row} puts it first and keeps the rest.",
+            'Each row needs the ticket\'s id: {"ticket_id": ticket_id, **row} puts it first and keeps the rest.',
             "An error does not undo an answer. A ticket can have both, and a ticket with neither does not exist.",
         ),
         reference=lines,
@@ -965,6 +1152,9 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("nano row after claude row", _claude_first, "before the nano row"),
             Wrong("str instead of json.dumps", _python_text, "single quotes"),
             Wrong("indented JSON", _pretty, "several lines"),
+            Wrong("a row under a key of its own", _nested, "beside its fields"),
+            Wrong("the error as a text", _error_as_text, "turned into a text"),
+            Wrong("a backslash and an n", _two_letters, "with one backslash"),
             Wrong("no newline", _no_newline, "does not end in a newline"),
             Wrong("ensure_ascii=False", _raw_text, "U+2028"),
             Wrong("an error without its ticket", _nameless_error, "which ticket"),
@@ -985,9 +1175,12 @@ EXERCISES: tuple[Exercise, ...] = (
         reference=capacity,
         check=_check_capacity,
         wrong=(
-            Wrong("nano without the tickets that escalate", _nano_without_the_escalated, "nano is asked first about every ticket"),
+            Wrong(
+                "nano without the tickets that escalate", _nano_without_the_escalated, "nano is asked first about every ticket"
+            ),
             Wrong("both tiers together, for each", _both_tiers_together, "count them apart"),
             Wrong("every ticket to both tiers", _every_ticket_to_both, "only the tickets that escalate"),
+            Wrong("takes the share for a percentage", _as_percent, "a share from 0 to 1"),
             Wrong("divides the rate by the latency", _divides_by_latency, "rate times while"),
             Wrong("the calls of one second", _calls_of_a_second, "still under way in the next"),
             Wrong("rounds calls at once down", _rounds_down, "rounded down"),
