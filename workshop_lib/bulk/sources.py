@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -164,7 +164,7 @@ def _from_json(line: bytes) -> Ticket | Rejected:
 
 def ticket_of(fields: Any) -> Ticket | Rejected:
     """Return the ticket that an entry describes, or why it is none; fields that a ticket does not have are left out."""
-    if not isinstance(fields, Mapping):
+    if not isinstance(fields, dict):
         return Rejected("", f"an object with id, subject and body is expected, not {type(fields).__name__}")
     given = fields.get("id")
     ticket_id = given if isinstance(given, str) else ""
