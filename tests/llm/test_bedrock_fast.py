@@ -176,6 +176,11 @@ def test_botocore_signs_if_it_signs_otherwise(monkeypatch: pytest.MonkeyPatch) -
     assert headers(fast) == headers(client)
     form = bedrock_fast.FastBedrock(load(backend="live"))._learn(bedrock.converse_arguments(NANO, REQUESTS[0]))
     assert form._signing is None
+    monkeypatch.undo()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "dummy")
+    form = bedrock_fast.FastBedrock(load(backend="live"))._learn(bedrock.converse_arguments(NANO, REQUESTS[0]))
+    assert form._signing is not None, "as it does today, so that the lean path is lean"
 
 
 def test_credentials_are_asked_for_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:

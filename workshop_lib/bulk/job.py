@@ -9,7 +9,7 @@ from typing import Literal
 
 from workshop_lib.bulk.bitmap import Ids, key_of
 from workshop_lib.bulk.journal import NO_KEY, Journal
-from workshop_lib.bulk.outage import Outage
+from workshop_lib.bulk.outage import Held, Outage
 from workshop_lib.bulk.runner import Done
 from workshop_lib.bulk.sources import Entry, Rejected
 from workshop_lib.bulk.work import Engine, Met, Outcome, Piece, broken
@@ -70,30 +70,31 @@ class Job:
         with closing(self._engine(self._wanted(entries))) as results:
             try:
                 for done in results:
-                    yield from self._taken(done)
+                    for piece, outcome in self._taken(done):
+                        yield self._kept(piece, outcome)
+                    if self._outage.certain is not None:
+                        self.stop("outage")
             except BaseException:
                 self._abandon()
                 raise
         if not self._stopping.is_set():
-            yield from self._keep(self._outage.at_the_end())
-            self._look()
+            for piece, outcome in self._outage.at_the_end():
+                yield self._kept(piece, outcome)
+            if self._outage.certain is not None:
+                self.stop("outage")
         for outcome in self._outage.left():
             self._spent(outcome)
 
-    def _taken(self, done: Done[Piece, Outcome]) -> Iterator[Entry]:
+    def _taken(self, done: Done[Piece, Outcome]) -> list[Held]:
+        """Return what can be written down now that an item is finished."""
         ticket = done.item.entry.ticket
         outcome = done.result or broken(ticket.ticket_id if isinstance(ticket, Rejected) else ticket.id, done.error)
         self.sources |= outcome.sources
         if outcome.unfinished is not None:
             self.stop("max_calls" if outcome.unfinished == "max_calls" else "interrupted")
             self._spent(outcome)
-            return
-        yield from self._keep(self._outage.after(done.item, outcome))
-        self._look()
-
-    def _look(self) -> None:
-        if self._outage.certain is not None:
-            self.stop("outage")
+            return []
+        return self._outage.after(done.item, outcome)
 
     def _wanted(self, entries: Iterable[Entry]) -> Iterator[Piece]:
         """Yield what is still to be done; a second ticket of the same id is told as an error, and not asked about."""
@@ -110,18 +111,18 @@ class Job:
         if self._guards.deadline_s is not None and self._clock() - self._begun >= self._guards.deadline_s:
             self.stop("deadline")
 
-    def _keep(self, ready: list[tuple[Piece, Outcome]]) -> Iterator[Entry]:
-        for piece, outcome in ready:
-            self.journal.add(
-                piece.entry.number,
-                outcome.rows,
-                outcome.usd,
-                key=piece.key,
-                failed=outcome.failed,
-                escalated=outcome.escalated,
-                cost_complete=outcome.cost_complete,
-            )
-            yield piece.entry
+    def _kept(self, piece: Piece, outcome: Outcome) -> Entry:
+        """Return an entry once its rows are in the journal."""
+        self.journal.add(
+            piece.entry.number,
+            outcome.rows,
+            outcome.usd,
+            key=piece.key,
+            failed=outcome.failed,
+            escalated=outcome.escalated,
+            cost_complete=outcome.cost_complete,
+        )
+        return piece.entry
 
     def _spent(self, outcome: Outcome) -> None:
         if outcome.usd or not outcome.cost_complete:

@@ -15,6 +15,7 @@ from workshop_lib.llm.types import Guardrail, Provider, RawReply, Screened, Scre
 Sent = TypeVar("Sent")
 
 GUARDRAIL = "guardrail"
+_ANY_NUMBER = nullcontext()
 
 
 class CallLimitReached(Exception):
@@ -46,12 +47,16 @@ class Pacers:
 
     def pacer(self, key: str) -> Pacer:
         """Return the pacer of a model."""
+        known = self._pacers.get(key)
+        if known is not None:
+            return known
         with self._lock:
             if key not in self._pacers:
-                self._pacers[key] = self._new(key)
                 self.counts[key] = Counts()
+                pacer = self._new(key)
                 if self._stopped.is_set():
-                    self._pacers[key].stop()
+                    pacer.stop()
+                self._pacers[key] = pacer  # last, as it is then found without the lock
             return self._pacers[key]
 
     def _new(self, key: str) -> Pacer:
@@ -59,7 +64,7 @@ class Pacers:
 
     def slot(self, key: str) -> AbstractContextManager[object]:
         """Return what is held while a call of a model is under way."""
-        return self._at_once.get(key, nullcontext())
+        return self._at_once.get(key, _ANY_NUMBER)
 
     def sending(self, key: str) -> None:
         """Count a send; raise CallLimitReached if there may be no more."""

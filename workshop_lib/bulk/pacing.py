@@ -64,8 +64,15 @@ class Rate:
         self._tokens = self._limit.tpm or 0.0
         self._filled_at: float | None = None
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Say whether there is a limit on tokens."""
+        return self._limit.tpm is not None
+
     def delay(self, now: float, tokens: float = 0.0) -> float:
         """Return how many seconds a send of so many tokens has to wait; 0 if it may leave now."""
+        if self.per_second is None and self._limit.tpm is None:
+            return 0.0  # most sends
         self._grow(now)
         slot = 0.0 if self.per_second is None else max(0.0, self._next - now)
         return max(slot, self._token_delay(now, tokens))
@@ -231,8 +238,9 @@ class Pacer:
 
     def settled(self, reserved: float, used: float) -> None:
         """Tell what a send really used of what it reserved."""
-        with self._lock:
-            self._rate.settled(reserved, used)
+        if used != reserved and self._rate.counts_tokens:
+            with self._lock:
+                self._rate.settled(reserved, used)
 
     def restate(self, limit: Limit, full: float | None = None) -> None:
         """Keep to another limit from now on, such as a share that grew; who waits sees it when the pause it was told is over."""

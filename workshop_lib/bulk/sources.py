@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -184,7 +184,7 @@ def _too_deep() -> Rejected:
 
 def ticket_of(fields: Any) -> Ticket | Rejected:
     """Return the ticket that an entry describes, or why it is none; fields that a ticket does not have are left out."""
-    if not isinstance(fields, Mapping):
+    if not isinstance(fields, dict):
         return Rejected("", f"an object with id, subject and body is expected, not {type(fields).__name__}")
     given = fields.get("id")
     ticket_id = given if isinstance(given, str) else ""

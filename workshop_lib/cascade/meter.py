@@ -58,4 +58,6 @@ class Meter:
 
 def tighter(one: float | None, other: float | None) -> float | None:
     """Return the smaller of two limits, either of which may be absent."""
-    return min((limit for limit in (one, other) if limit is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -23,6 +23,7 @@ from botocore.validate import ParamValidator
 
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
+from workshop_lib.llm.alike_signing import sign_alike
 from workshop_lib.llm.bedrock_reading import UNREADABLE, read, read_screened, readable_error
 from workshop_lib.llm.errors import CallError, Kind, header_number, kind_of_status, one_line
 from workshop_lib.llm.types import Guardrail, RawReply, Request, Screened
@@ -145,8 +146,13 @@ class Bedrock:
 
     def __init__(self, settings: Settings) -> None:
         self._client = client(settings, checked=False)
+        self._prepare()
         self._client.meta.events.register("before-parse.bedrock-runtime", readable_error)
         self._checked: set[tuple[str, ...]] = set()
+
+    def _prepare(self) -> None:
+        """Take work off the client that it would do again for every call."""
+        sign_alike(self._client)
 
     def send(self, model: Model, request: Request) -> RawReply:
         """Make one Converse call; log-probabilities, which Converse has no field for, are refused before it."""

@@ -100,6 +100,9 @@ class Gateway:
 
     def provider(self, name: str) -> Provider:
         """Return the provider of that name, "bedrock" or "nim", connected."""
+        known = self._providers.get(name)
+        if known is not None:
+            return known
         with self._lock:  # boto3 wants its client made once, by one thread
             if name not in self._providers:
                 self._providers[name] = _PROVIDERS[name](self.settings)

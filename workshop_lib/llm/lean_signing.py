@@ -1,10 +1,12 @@
-"""Signature Version 4 for requests that differ in little: botocore's canonical request is made once and filled in, its signer signs.
+"""Signature Version 4 for requests that differ in little: botocore's canonical request is made once and filled in.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
@@ -34,9 +36,24 @@ class Signing:
         dated = SimpleNamespace(context={"timestamp": timestamp})
         token = auth.credentials.token or ""
         canonical = self.canonical.replace(_DATE, timestamp).replace(_HASH, sha256(body).hexdigest()).replace(_TOKEN, token)
-        signature = auth.signature(auth.string_to_sign(dated, canonical), dated)
-        authorization = f"AWS4-HMAC-SHA256 Credential={auth.scope(dated)}, SignedHeaders={self.names}, Signature={signature}"
+        scope = auth.scope(dated)
+        signature = _signature(auth.credentials.secret_key, scope, auth.string_to_sign(dated, canonical))
+        authorization = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={self.names}, Signature={signature}"
         return {"X-Amz-Date": timestamp, **({"X-Amz-Security-Token": token} if token else {}), "Authorization": authorization}
+
+
+def _signature(secret_key: str, scope: str, text: str) -> str:
+    """Return the signature of a string to sign, as botocore's signer would with four times the CPU."""
+    return hmac.digest(_key(secret_key, scope), text.encode(), "sha256").hex()
+
+
+@lru_cache(maxsize=4)
+def _key(secret_key: str, scope: str) -> bytes:
+    """Return the key to sign with, which stays the same for a day."""
+    key = f"AWS4{secret_key}".encode()
+    for part in scope.split("/")[1:]:  # date, region, service, aws4_request
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def signing(auth: Any, url: str, headers: Mapping[str, str]) -> Signing | None:

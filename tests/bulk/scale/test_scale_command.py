@@ -212,6 +212,9 @@ def test_an_output_among_the_tickets_or_that_is_a_file_is_refused(folder: Path, 
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="is a file"):
         bulk(options(folder, tmp_path / "file"))
+    with pytest.raises(SettingsError, match="is the name of a file"):
+        bulk(options(folder, tmp_path / "rows.ndjson"))
+    assert not (tmp_path / "rows.ndjson").exists()
     with pytest.raises(SettingsError, match="is an address"):
         bulk(options(folder, Path("s3://bucket/out")))
 

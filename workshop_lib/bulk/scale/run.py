@@ -19,7 +19,7 @@ from workshop_lib.bulk.scale.cluster import Cluster, Remote, connected
 from workshop_lib.bulk.scale.ledger import Limits
 from workshop_lib.bulk.scale.manifest import Manifest, open_manifest, recorded
 from workshop_lib.bulk.scale.parts import Part
-from workshop_lib.bulk.scale.places import File, is_remote
+from workshop_lib.bulk.scale.places import SUFFIXES, File, is_remote
 from workshop_lib.bulk.scale.worker import Result, Task, output, part_identity, waited
 from workshop_lib.bulk.station import Pace
 from workshop_lib.bulk.summary import Summary
@@ -218,7 +218,7 @@ def check_folders(source: str, out: Path) -> None:
     """Raise SettingsError if the output cannot be a folder, or would lie among the tickets."""
     if "://" in str(out) or ":/" in str(out):
         raise SettingsError(f"--out {out} is an address. Name a folder that all workers see, and copy it when the run has ended.")
-    if out.is_file():
-        raise SettingsError(f"{out} is a file. With --engine ray, --out names a folder: each part of the input has a file of its own there.")
+    if out.is_file() or (not out.exists() and out.suffix.lower() in SUFFIXES):
+        raise SettingsError(f"{out} is {'a file' if out.exists() else 'the name of a file'}. With --engine ray, --out names a folder: each part of the input has a file of its own there.")
     if not is_remote(source) and (found := Path(source)).is_dir() and out.resolve().is_relative_to(found.resolve()):
         raise SettingsError(f"{out} lies among the tickets of {source}. Name another folder with --out.")
