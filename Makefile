@@ -11,6 +11,9 @@ GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 PYTEST := $(BIN)/python -m pytest -q -n 2 -p no:nbval
 # Compiled files are kept, as the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
+# The tests use both cores by themselves: more threads for small matrices only wait for each other, a quarter of the CPU of numeric tests.
+test test-fast nightly: export OPENBLAS_NUM_THREADS := 1
+test test-fast nightly: export OMP_NUM_THREADS := 1
 # Side by side, with the lines of each step kept together where make can do that (4.0 and later).
 BESIDE = $(MAKE) --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .DEFAULT_GOAL := help
