@@ -8,7 +8,8 @@ TESTABLE := .venv/.testable
 GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 # The unit tests need no notebook plug-in, which takes a second or two to load in each process.
-PYTEST := $(BIN)/python -m pytest -q -n 2 -p no:nbval
+# Each of the two processes begins with half of the tests, so that what a file sets up is mostly set up once; who is done first takes over from the other.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal -p no:nbval
 # Compiled files are kept, as the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 # The tests use both cores by themselves: more threads for small matrices only wait for each other, a quarter of the CPU of numeric tests.
