@@ -8,12 +8,18 @@ TESTABLE := .venv/.testable
 GUARDED := PYTHONPATH=$(CURDIR)/tests/guard
 
 # The unit tests need no notebook plug-in, which takes a second or two to load in each process.
-PYTEST := $(BIN)/python -m pytest -q -n 2 -p no:nbval
+# Each of the two processes begins with half of the tests, so that what a file sets up is mostly set up once; who is done first takes over from the other.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal -p no:nbval
 # Compiled files are kept, as the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
+# The tests use both cores by themselves: more threads for small matrices only wait for each other, a quarter of the CPU of numeric tests.
+test test-fast nightly: export OPENBLAS_NUM_THREADS := 1
+test test-fast nightly: export OMP_NUM_THREADS := 1
+# Side by side, with the lines of each step kept together where make can do that (4.0 and later).
+BESIDE = $(MAKE) --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .DEFAULT_GOAL := help
 
-.PHONY: help install run test test-fast test-llm lab bench build docs seeds fuzz nightly soak clean lint types static card site
+.PHONY: help install run test test-fast test-llm lab bench build docs seeds fuzz nightly soak clean lint types static card site library pages quick
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,19 +41,27 @@ run: $(INSTALLED)  ## Run all five labs headless and write the report out/report
 	$(BIN)/workshop run
 
 test: $(TESTABLE)  ## Everything CI runs: lint, types, tests, documentation, notebooks rebuilt, compared and re-run
-	@$(MAKE) --no-print-directory -j2 static
-	WORKSHOP_SITE=out/site $(PYTEST) --ignore tests/course --ignore tests/browser tests
-	$(BIN)/python -m pytest -q -p no:nbval tests/browser
-	$(GUARDED) $(BIN)/workshop build --check
-	$(GUARDED) $(PYTEST) tests/course
-	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations 10 --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	+@$(BESIDE) -j2 static
+	+@$(BESIDE) -j2 library pages
 
-test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in about a minute and a half
-	@$(MAKE) --no-print-directory -j2 lint types
-	$(PYTEST) -m "not slow" --hypothesis-profile quick --durations 10 --durations-min 1.5 --ignore tests/course tests
+test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in about a minute
+	+@$(BESIDE) -j3 types lint quick
 
 # These work on one core each, so two of them go side by side.
 static: types lint card site
+
+# The library's tests wait for processes and servers now and then, and so do a browser and a kernel: beside each other they keep two cores at work.
+library:
+	WORKSHOP_SITE=out/site $(PYTEST) --durations 20 --durations-min 2 --ignore tests/course --ignore tests/browser tests
+
+pages:
+	$(BIN)/python -m pytest -q -p no:nbval --durations 5 tests/browser
+	$(GUARDED) $(BIN)/workshop build --check
+	$(GUARDED) $(PYTEST) --durations 5 tests/course
+	$(GUARDED) $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations 10 --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+quick:
+	$(PYTEST) -m "not slow" --hypothesis-profile quick --durations 10 --durations-min 1.5 --ignore tests/course --ignore tests/browser tests
 
 types:
 	$(BIN)/mypy
@@ -56,7 +70,7 @@ lint:
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/workshop data verify
-	$(BIN)/workshop lint
+	$(GUARDED) $(BIN)/workshop lint
 
 card:
 	$(GUARDED) $(BIN)/workshop sandbox card --check

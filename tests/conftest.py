@@ -1,17 +1,21 @@
 """What all tests share: no network but loopback, a clean environment, and one sandbox process for the whole run."""
 
+import functools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import only_loopback
 import openai
 import pytest
 from botocore.config import Config
+from botocore.loaders import create_loader
 from botocore.validate import ParamValidator
 from hypothesis import settings as hypothesis_settings
 
@@ -23,6 +27,9 @@ from workshop_lib.settings import Settings
 _PREFIXES = ("AWS_", "WORKSHOP_", "OPENAI_", "NVIDIA_", "BEDROCK_")
 
 only_loopback.install()
+# Every session of boto3's would read botocore's tables anew, 60 ms of CPU; what a test sets reaches its clients by the session all the same.
+botocore.session.create_loader = functools.cache(create_loader)
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # jsonschema's check of IRIs, which nothing here asks for, takes a second to import
 for profile, examples in (("workshop", 100), ("quick", 25), ("nightly", 2_000)):  # make test, make test-fast, make nightly
     hypothesis_settings.register_profile(profile, deadline=None, max_examples=examples)  # how long one takes says nothing on a shared machine
 hypothesis_settings.load_profile("workshop")
@@ -118,13 +125,16 @@ def bedrock(sandbox: process.Address) -> Any:
 
 @pytest.fixture
 def chat(sandbox: process.Address) -> Iterator[openai.OpenAI]:
-    """Give a plain openai client without retries whose every whole answer is checked against the SDK's own models."""
+    """Give a plain openai client without retries whose every whole answer is checked against the SDK's own models.
+
+    The calls are plain http: reading the machine's certificates for each client would take 20 ms of CPU.
+    """
 
     def conforms(response: Any) -> None:
         if not response.headers["content-type"].startswith("text/event-stream"):
             check_chat_answer(response.status_code, json.loads(response.read()))
 
-    with openai.OpenAI(max_retries=0, http_client=openai.DefaultHttpxClient(event_hooks={"response": [conforms]})) as client:
+    with openai.OpenAI(max_retries=0, http_client=openai.DefaultHttpxClient(verify=False, event_hooks={"response": [conforms]})) as client:
         yield client
 
 

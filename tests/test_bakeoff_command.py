@@ -76,3 +76,10 @@ def test_a_second_run_on_one_file_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.strip()) == (1, f"workshop: Another run is asking for the replies in {cache}. Wait for it to end, or name another file with --cache.")
     assert bakeoff("--label", "--limit", "2", "--cache", str(cache)).returncode == 0
     assert os.path.getsize(f"{cache}.lock") == 0
+
+
+@pytest.mark.slow
+def test_it_starts_without_what_it_does_not_use() -> None:
+    """Without it somebody who mistyped a file's name would wait two seconds longer for the line that says so."""
+    code = "import sys, workshop_lib.bakeoff_command; print([name for name in ('nbformat', 'nbconvert', 'IPython', 'openai', 'sklearn', 'matplotlib') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120, check=True).stdout.strip() == "[]"

@@ -202,6 +202,7 @@ def test_ctrl_c_ends_jupyterlab(tmp_path: Path) -> None:
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
     env = {**os.environ, **folders, "PYTHONUNBUFFERED": "1"}
     lab = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=env)
+    server: psutil.Process | None = None
     try:
         assert lab.stdout is not None
         assert any("is running at" in line for line in lab.stdout)
@@ -213,6 +214,8 @@ def test_ctrl_c_ends_jupyterlab(tmp_path: Path) -> None:
         assert "Traceback" not in said
     finally:
         lab.kill()
+        if server is not None and server.is_running():  # or a test that fails would leave it behind
+            server.kill()
 
 
 def test_doctor_goes_on_past_a_file_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:

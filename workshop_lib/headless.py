@@ -21,8 +21,6 @@ from workshop_lib.evaluation.cache import ReplyCache
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.recorded import published, recorded_arms
 from workshop_lib.evaluation.report import report_html
-from workshop_lib.lab import start
-from workshop_lib.lab.page import lab_page
 from workshop_lib.llm import connect
 from workshop_lib.paths import OUT, ROOT, STATE
 
@@ -89,6 +87,8 @@ def open_jupyterlab(options: Sequence[str] = ()) -> int:
 
     Ctrl-C and SIGTERM stop the server and its kernels in an orderly way, whether they reach the server too (a terminal) or not.
     """
+    from workshop_lib.lab import start  # brings the openai SDK and IPython, half a second that the bake-off need not wait for
+
     settings = open_backend()
     print(f"Backend: {settings.backend}. Stop with Ctrl-C.")
     print(start.greeting())
@@ -140,6 +140,8 @@ def _run_lab(lab: Path, seed: int, folder: Path) -> Path:
 
 def _page(notebook: Path) -> Path:
     import nbformat  # takes a second or more to import, which the bake-off need not wait for
+
+    from workshop_lib.lab.page import lab_page
 
     body = lab_page(nbformat.read(notebook, as_version=4), notebook.stem)
     page = notebook.with_suffix(".html")

@@ -53,6 +53,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body that is sent after its headers would wait 40 ms for them to be acknowledged
     ledger = Ledger()
     faults: dict[str, Any] = {}  # noqa: RUF012  # set once at the start
 

@@ -21,6 +21,6 @@ def serving() -> Iterator[Callable[..., httpx.Client]]:
         def start(ask: Any = None, bulk_route: Any = library, **options: Any) -> httpx.Client:
             app = create_app(bulk_route, ask or Scripted(), SETTINGS, **options)
             root = stack.enter_context(running(app))
-            return stack.enter_context(httpx.Client(base_url=root, timeout=30, trust_env=False))
+            return stack.enter_context(httpx.Client(base_url=root, timeout=30, trust_env=False, verify=False))
 
         yield start

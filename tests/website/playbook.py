@@ -8,11 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop_lib.paths import ROOT
+from workshop_lib.paths import ROOT, STATE
 
 _BLOCK = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
 _TIMEOUT_S = 240
-_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".workshop", "out", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".workshop", "out", ".*_cache", ".hypothesis", "*.egg-info")
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,15 @@ def steps(page: str) -> list[Step]:
 
 
 def copy_of_the_house(folder: Path) -> Path:
-    """Return a copy of the repository in which everything may be changed."""
+    """Return a copy of the repository in which everything may be changed.
+
+    What was compiled and trained before comes along, as in the folder of somebody who works there.
+    """
     house = folder / "house"
     shutil.copytree(ROOT, house, ignore=_LEFT_OUT)
+    (house / ".workshop").mkdir()
+    for trained in STATE.glob("stand-ins-*.npz"):
+        shutil.copy2(trained, house / ".workshop")
     return house
 
 

@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nbformat import NotebookNode
+if TYPE_CHECKING:
+    from nbformat import NotebookNode  # takes more than a second to import, and `workshop bakeoff` needs it not
 
 _DARK = "lab/static/theme-dark.css"
 # Colours of nbconvert's themes that are too pale on their background for WCAG 2.2 AA, and what else its template leaves unusable.
@@ -35,7 +37,7 @@ _TEMPLATE = """
 """
 
 
-def lab_page(notebook: NotebookNode, name: str) -> str:
+def lab_page(notebook: "NotebookNode", name: str) -> str:
     """Return a notebook as HTML that opens without a network and follows the reader's choice of a light or a dark page.
 
     Its title is the notebook's first heading, or `name`. The dark variables are those of nbconvert's own theme.
@@ -56,6 +58,6 @@ def _theme(folders: list[str]) -> str:
     return "" if found is None else found.read_text(encoding="utf-8")
 
 
-def _title(notebook: NotebookNode) -> str:
+def _title(notebook: "NotebookNode") -> str:
     texts = (re.search(r"^# (.+)$", cell.source, re.MULTILINE) for cell in notebook.cells if cell.cell_type == "markdown")
     return next((found[1] for found in texts if found), "")

@@ -81,6 +81,7 @@ def serving() -> Iterator[Scripted]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a body that is sent after its headers would wait 40 ms for them to be acknowledged
 
         def do_GET(self) -> None:
             page = state.pages.get(self.path)

@@ -123,6 +123,7 @@ def test_boto3_and_openai_get_the_local_models_answers(measured: tuple[Answers, 
     assert live.chat == live.chat_stream == "Seven, I think."
 
 
+@pytest.mark.slow
 def test_a_replay_gives_what_was_recorded_with_the_server_gone(measured: tuple[Answers, Answers]) -> None:
     """Without it a recording could not stand in for the machine it was made on."""
     live, again = measured
@@ -132,6 +133,7 @@ def test_a_replay_gives_what_was_recorded_with_the_server_gone(measured: tuple[A
     assert again.arm.drop(columns="latency_ms").equals(live.arm.drop(columns="latency_ms"))
 
 
+@pytest.mark.slow
 def test_numbers_of_a_local_model_are_labelled_local(measured: tuple[Answers, Answers]) -> None:
     """Without it a bake-off would present a local model's figures as the stand-ins', or the other way round."""
     for answers in measured:
