@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     )
     bedrock_endpoint: str | None = Field(default=None, validation_alias=BEDROCK_ENDPOINT)
     openai_base_url: str | None = Field(default=None, validation_alias=OPENAI_BASE)
-    s3_endpoint: str | None = Field(default=None, validation_alias=S3_ENDPOINT)
+    s3_endpoint: str | None = Field(default=None, validation_alias=S3_ENDPOINT, description="of batch jobs only, which check it; labs must not fail over it")
     nvidia_api_key: SecretStr | None = Field(default=None, validation_alias="NVIDIA_API_KEY")
     guardrail_id: str | None = Field(default=None, validation_alias="BEDROCK_GUARDRAIL_ID")
     guardrail_version: str | None = Field(default=None, validation_alias="BEDROCK_GUARDRAIL_VERSION")
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     room: str | None = Field(default=None, description="sandbox only: the instructor's sandbox, as http://HOST:PORT/KEY")
     learner: str | None = Field(default=None, description="sandbox only: the name on the room's board")
 
-    @field_validator("bedrock_endpoint", "openai_base_url", "s3_endpoint")
+    @field_validator("bedrock_endpoint", "openai_base_url")
     @classmethod
     def _web_address(cls, url: str | None) -> str | None:
         if url is not None and not _host(url):

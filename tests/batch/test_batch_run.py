@@ -122,7 +122,7 @@ def test_killed_at_any_step_it_finishes_with_nothing_lost_or_paid_twice(bench: B
 
 def test_killed_at_some_steps_it_finishes_with_nothing_lost_or_paid_twice(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the quick tests would not see that going on is broken."""
-    check_killed(bench, tmp_path, monkeypatch, "invoke", every=9)
+    check_killed(bench, tmp_path, monkeypatch, "invoke", every=15)
 
 
 def test_leaving_and_coming_back_goes_on(bench: Bench, tmp_path: Path) -> None:

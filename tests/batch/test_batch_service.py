@@ -133,6 +133,7 @@ def test_what_is_no_folder_of_s3_is_refused(uri: str) -> None:
         ({"backend": "live"}, ROLE, {"AWS_PROFILE": "nobody"}, "AWS_PROFILE"),
         ({}, None, {}, "moto_server"),
         ({}, None, {"AWS_ENDPOINT_URL_S3": "http://10.0.0.1:1"}, "not on this machine"),
+        ({}, None, {"AWS_ENDPOINT_URL_S3": "minio:9000"}, "not on this machine"),
     ],
 )
 def test_what_is_wrong_with_the_settings_is_said_before_anything_is_sent(
