@@ -80,7 +80,8 @@ def test_joining_again_replaces_and_a_set_variable_is_pointed_out(room: str, env
 @pytest.mark.parametrize(("address", "name", "said"), [
     ("10.0.0.5:8000/key", "Ada", "it must be the address that the instructor shows"),
     ("{base}/wrongkey", "Ada", "does not know that key.*workshop leave"),
-    ("{base}/joinkey2", " ", "has letters"),
+    ("{base}/joinkey2", " ", "is empty"),
+    ("{base}/joinkey2", "Ada\nWORKSHOP_BACKEND=live", "cannot be printed"),
     ("{base}/joinkey2", "$HOME", "dollar sign"),
     ("http://127.0.0.1:9/joinkey2", "Ada", "does not answer.*workshop leave"),
 ])  # fmt: skip

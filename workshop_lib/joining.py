@@ -20,6 +20,8 @@ def join_room(room: str, name: str, file: Path | None = None) -> str:
     Raises SettingsError for an address or a name that cannot be one, SandboxError if the room does not answer or refuses; then nothing is written.
     """
     settings = load(backend="sandbox", room=room.strip(), learner=name.strip(), bedrock_endpoint=None, openai_base_url=None)
+    if not name.strip() or not name.isprintable():  # a line break would end the line in .env.local and begin another setting
+        raise SettingsError(f"The name {name!r} is empty or has a character that cannot be printed. Choose another.")
     known = greet(settings)
     if '"' in name or "\\" in name or "$" in name:
         raise SettingsError(f"The name {name!r} has a quote, a backslash or a dollar sign, which .env.local cannot hold. Choose another.")

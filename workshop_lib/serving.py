@@ -79,6 +79,7 @@ class Serving(Server):
         stopping.clear()
         again = asyncio.create_task(stopping.wait())
         await asyncio.wait({serving, again}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        loop.set_exception_handler(lambda _loop, _context: None)  # what is cut off here calls back into futures that were cancelled with it
 
 
 def own_address() -> str:

@@ -58,6 +58,7 @@ def test_every_figure_says_where_it_is_from() -> None:
         ({"escalation": [1.5]}, "from 0 to 1, got 1.5"),
         ({"escalation": []}, "2 tiers need 1 escalation shares, got 0"),
         ({"peak": 0.5}, "peak must be at least 1, got 0.5"),
+        ({"per_day": 1e308, "peak": 1e10}, "per_day times peak must be at most 1e.15, got 1e.308"),
         ({"max_tokens": 0}, "max_tokens must be at least 1, got 0"),
         ({"known": Known(p95_ms={"nano": -1.0})}, "p95_ms of nano must be positive, got -1"),
     ],

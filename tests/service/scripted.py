@@ -63,15 +63,15 @@ class Telling(Scripted):
     def __call__(self, model, request):
         print("asked", flush=True)
         return super().__call__(model, request)
-serve(create_app(library_route(documented()), Telling(hold=True), SETTINGS), 0, grace_s=1)
+serve(create_app(library_route(documented()), Telling(hold=True), SETTINGS), 0, grace_s=float(sys.argv[1]))
 """
 
 
-def stuck_service() -> tuple[subprocess.Popen[str], str]:
+def stuck_service(grace_s: float = 1.0) -> tuple[subprocess.Popen[str], str]:
     """Start a service in a process of its own whose model prints "asked" and never answers; return it and its address."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
     started = subprocess.Popen(
-        [sys.executable, "-u", "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+        [sys.executable, "-u", "-c", STUCK, str(grace_s)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
     )
     assert started.stdout is not None
     return started, started.stdout.readline().split()[4]

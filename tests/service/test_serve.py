@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from scripted import TICKET, stuck_service, tickets
+from scripted import TICKET, stuck_service, tickets, until
 
 from workshop_lib.paths import ROOT
 from workshop_lib.sandbox import process
@@ -87,6 +87,24 @@ def test_a_call_that_hangs_does_not_keep_it_alive(number: int) -> None:
             _, logged = running.communicate(timeout=15)  # the call itself hangs for 30 seconds
         assert running.returncode == 0
         assert '"requests_given_up": 1' in logged
+        assert "Traceback" not in logged
+    finally:
+        running.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end a process at once there")
+def test_a_second_signal_ends_it_without_a_traceback() -> None:
+    """Without it who cannot wait for requests at work would be left with a stack of the server's own futures."""
+    running, url = stuck_service(grace_s=30)
+    try:
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client, client.stream("POST", "/api/triage/cascade", json=TICKET) as response:
+            next(response.iter_lines())
+            running.send_signal(signal.SIGTERM)
+            until(lambda: socket.socket().connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0)
+            running.send_signal(signal.SIGINT)
+            _, logged = running.communicate(timeout=15)
+        assert running.returncode == 0
         assert "Traceback" not in logged
     finally:
         running.kill()

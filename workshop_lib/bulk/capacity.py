@@ -17,6 +17,7 @@ CALLS_A_PROCESS = 400.0
 """Calls a second of one process through boto3, about what one processor makes; `make bench` measures it on a machine."""
 _RECORDED = DATA / "recorded" / "nemotron_sonnet_150.csv"
 _NORMAL_P95 = 1.645
+_MOST_PER_DAY = 1e15
 _INPUT, _OUTPUT = 1260.0, 120.0
 
 
@@ -186,6 +187,8 @@ def _check(per_day: float, escalation: Sequence[float], tiers: Sequence[str], pe
             raise ValueError(f"{name} must be positive, got {value:g}")
     if not 1 <= peak < float("inf"):
         raise ValueError(f"peak must be at least 1, got {peak:g}")
+    if per_day * peak > _MOST_PER_DAY:
+        raise ValueError(f"per_day times peak must be at most {_MOST_PER_DAY:g}, got {per_day:g} times {peak:g}")
     if len(escalation) != len(tiers) - 1:
         raise ValueError(f"{len(tiers)} tiers need {len(tiers) - 1} escalation shares, got {len(escalation)}")
     for share in escalation:
