@@ -22,7 +22,7 @@ A **cascade** asks a cheap language model first and passes on to a strong one, *
 In five labs you build one for support tickets, count what it costs, and find out with honest numbers whether it paid.
 
 You need Python: functions, dictionaries, loops. You need no account, no money and no machine learning: the models are stand-ins on this
-machine, and every number says so."""
+machine, and every number says where it came from."""
 _HOW = """## How it goes
 
 Take the labs in order, one or two an evening. Read, run each cell with Shift+Enter, and look at what it prints.
