@@ -108,6 +108,20 @@ def test_it_can_be_emptied() -> None:
     assert (found.look("refund"), len(found)) == (None, 0)
 
 
+def test_an_item_can_be_forgotten() -> None:
+    """Without it a ticket that must be deleted would live on in the cache, as a vector and an answer."""
+    found = cache(0.5)
+    for number, text in enumerate(WORDS[:5]):
+        found.keep(text, number, item_id=f"T-{number}")
+    assert (found.forget("T-2"), found.forget("T-2"), len(found)) == (1, 0, 4)
+    assert [found.look(word) is not None for word in WORDS[:5]] == [True, True, False, True, True]
+    assert sum(len(block.numbers) for block in found._blocks) == sum(block.rows.shape[0] for block in found._blocks) == 4
+    found.keep(WORDS[2], 9)
+    hit = found.look(WORDS[2])
+    assert hit is not None
+    assert hit.answer == 9
+
+
 def test_threads_may_share_it() -> None:
     """Without it a bulk run could lose answers or fail in the middle of a merge."""
     found, many = cache(0.999, size=1000), [f"{text} {number}" for number, text in enumerate(texts(60))]

@@ -127,6 +127,16 @@ class TextCache(Generic[Answer]):
             self._blocks.clear()
             self._last = None
 
+    def forget(self, item_id: str) -> int:
+        """Forget the answers that were given to an item, such as a ticket that must be deleted; return how many there were."""
+        with self._lock:
+            numbers = [number for number, kept in self._kept.items() if kept.item_id == item_id]
+            for number in numbers:
+                del self._kept[number]
+            self._blocks = [self._merged(block, _Block(block.rows[:0], ())) for block in self._blocks] if numbers else self._blocks
+            self._last = None
+        return len(numbers)
+
     def _row(self, text: str) -> Any:
         last = self._last
         if last is None or last[0] != text:
