@@ -162,6 +162,26 @@ def test_a_service_that_is_down_ends_the_run_instead_of_failing_every_ticket(tmp
     assert (again.end, again.journal.totals.tickets, again.journal.totals.failed) == ("finished", 200, 0)
 
 
+def test_a_mistake_in_every_request_ends_the_run_and_writes_off_no_ticket(tmp_path: Path) -> None:
+    """Without it a mistyped guardrail would make an error row of every ticket, and only a run begun anew would ask about them again."""
+    out = tmp_path / "out.ndjson"
+    job = _run(out, entries(_tickets(200)), _work(_down("validation")))
+    assert (job.end, job.journal.totals.tickets) == ("outage", 0)
+    again = _run(out, entries(_tickets(200)))
+    assert (again.end, again.journal.totals.tickets, again.journal.totals.failed) == ("finished", 200, 0)
+
+
+def test_tickets_that_are_refused_are_told_once_any_was_served(tmp_path: Path) -> None:
+    """Without it a stretch of tickets that are too long would stop the run, or every run that goes on with them."""
+    out = tmp_path / "out.ndjson"
+    job = _run(out, entries(_tickets(60)), _work(_down("validation", from_ticket=20)))
+    assert (job.end, job.journal.totals.tickets, job.journal.totals.failed) == ("finished", 60, 40)
+    more = _run(out, entries(_tickets(90)), _work(_down("validation")))
+    assert (more.end, more.journal.totals.tickets, more.journal.totals.failed) == ("finished", 90, 70)
+    few = _run(tmp_path / "few.ndjson", entries(_tickets(3)), _work(_down("validation")))
+    assert (few.end, few.journal.totals.failed) == ("finished", 3)
+
+
 def test_a_strong_tier_that_is_refused_ends_the_run_too(tmp_path: Path) -> None:
     """Without it every escalated ticket would fail while the cheap tier's successes hide it."""
     job = _run(tmp_path / "out.ndjson", entries(_tickets(200)), _work(_down("access", model="sonnet")))

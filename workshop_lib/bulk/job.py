@@ -52,7 +52,7 @@ class Job:
         self._abandon = abandon
         self._stopping = threading.Event()
         self._begun = clock()
-        self._outage = Outage()
+        self._outage = Outage(served_before=journal.totals.tickets > journal.totals.failed)
 
     @property
     def trouble(self) -> Met | None:

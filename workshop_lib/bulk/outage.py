@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from workshop_lib.bulk.work import Met, Outcome, Piece
+from workshop_lib.bulk.work import REFUSED, Met, Outcome, Piece
 
 IN_A_ROW = 12
 
@@ -33,20 +33,23 @@ class Outage:
     """Looks at outcomes as they come; `certain` names the tier and its last failure once so many tickets in a row failed there.
 
     A ticket that failed at a tier for a reason that lies with the service is held back until that tier serves a later ticket: then it
-    was this one's bad luck, and it is told as failed. If none is served, it stays unfinished and can be sent again.
+    was this one's bad luck, and it is told as failed. If none is served, it stays unfinished and can be sent again. A request that is refused as
+    wrong lies with its ticket as soon as any ticket was served, in this run or, with `served_before`, in an earlier one of the same output.
     """
 
-    def __init__(self, in_a_row: int = IN_A_ROW) -> None:
+    def __init__(self, in_a_row: int = IN_A_ROW, *, served_before: bool = False) -> None:
         self.certain: Met | None = None
         self._in_a_row = in_a_row
         self._tiers: dict[str, _Tier] = {}
         self._last: Met | None = None
-        self._any_served = False
+        self._any_served = served_before
 
     def after(self, piece: Piece, outcome: Outcome) -> list[Held]:
         """Return what can be written down now: this outcome, ones held back before, or neither."""
         ready: list[Held] = []
         for met in outcome.met:
+            if self._of_the_ticket(met):
+                continue
             tier = self._tiers.setdefault(met.tier, _Tier())
             if met.kind is None:
                 self._any_served = True
@@ -57,16 +60,19 @@ class Outage:
             if len(tier.failures) >= self._in_a_row:
                 self.certain = self.certain or met
         last = outcome.met[-1] if outcome.met else None
-        if outcome.failed and last is not None and last.kind is not None:
+        if outcome.failed and last is not None and last.kind is not None and not self._of_the_ticket(last):
             self._tiers[last.tier].held.append((piece, outcome))
         else:
             ready.append((piece, outcome))
         return ready
 
+    def _of_the_ticket(self, met: Met) -> bool:
+        return met.kind == REFUSED and self._any_served
+
     def at_the_end(self) -> list[Held]:
         """Return what is written down at the end of the input: all that was held back, unless no tier served any ticket, which makes it certain."""
         held = [one for tier in self._tiers.values() for one in tier.held]
-        if held and not self._any_served:
+        if not self._any_served and any(outcome.met[-1].kind != REFUSED for _, outcome in held):
             self.certain = self.certain or self._last
         if self.certain is not None:
             return []

@@ -17,11 +17,13 @@ from workshop_lib.tasks import TRIAGE, RoutingDecision, Ticket
 
 SERVICE_KINDS: frozenset[Kind] = frozenset({"throttled", "server", "connect_timeout", "disconnected", "unreachable", "access", "not_found"})
 """Failures that say more of the service or the account than of a ticket."""
+REFUSED: Kind = "validation"
+"""A failure that lies with the ticket (too long, say), or, if no ticket is served, with what all requests have in common (a guardrail that is not there)."""
 
 
 @dataclass(frozen=True)
 class Met:
-    """How one tier served a ticket: why it did not, if the reason lies with the service."""
+    """How one tier served a ticket: why it did not, if the reason lies with the service, or may."""
 
     tier: str
     kind: Kind | None = None
@@ -102,7 +104,7 @@ def _met(trace: Trace[RoutingDecision]) -> tuple[Met, ...]:
     for step in trace.steps:
         if step.error is None:
             found.append(Met(step.tier))
-        elif step.error.kind in SERVICE_KINDS:
+        elif step.error.kind in SERVICE_KINDS or step.error.kind == REFUSED:
             found.append(Met(step.tier, step.error.kind, str(step.error)))
     return tuple(found)
 
