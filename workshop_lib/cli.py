@@ -194,7 +194,7 @@ def bulk(
 ) -> None:
     """Route a file of tickets, writing rows as tickets finish; the same command goes on after a stop or a crash.
 
-    Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for a wrong option, 3 if it was stopped by a limit, an
+    Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for an option that there is not or a value of the wrong form, 3 if it was stopped by a limit, an
     outage or Ctrl-C and can be gone on with.
     """
     from workshop_lib.commands.bulk import Options
@@ -230,7 +230,7 @@ def batch(
 ) -> None:
     """Route a file of tickets by batch jobs: one for the first tier, another for what escalates; the same command goes on after a stop or a crash.
 
-    Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for a wrong option, 3 if it stopped and can be gone on with.
+    Exits with 0 if every ticket succeeded, 1 if some failed or nothing could be done, 2 for an option that there is not or a value of the wrong form, 3 if it stopped and can be gone on with.
     """
     from workshop_lib.commands.batch import Options
     from workshop_lib.commands.batch import batch as run_command
