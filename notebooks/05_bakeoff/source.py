@@ -1123,7 +1123,7 @@ for name, n in {"as shipped": len(tickets), "with repeats": len(traffic)}.items(
 shown = ["tickets", "near", "hits", "again", "worse", "hit_low", "hit_high"]
 shown += ["false", "false_low", "false_high", "changed", "saving", "saving_low", "saving_high"]
 print(f"The documented cascade ({HERE}), {len(resent)} tickets again and {len(worse)} with worse news; bounds are 95 % by family")
-print(text_table(pd.DataFrame(rows)[shown], {name: 2 for name in shown}))
+print(text_table(pd.DataFrame(rows)[shown], dict.fromkeys(shown, 2)))
 
 # %% [markdown] id="near-explain"
 # `again` and `worse`: hits among the repeats. `false_low` and `false_high` are of the hits. `changed`: their answer is not the cascade's own; the other false
