@@ -1032,21 +1032,28 @@ print(text_table(pd.DataFrame(rows), {"mean": 2}))
 lab.score("score of the labels", rows[1]["mean"])
 
 # %% id="score-apart"
-right, wrong = scores["the label"], scores["a wrong label"]
-telling = auroc(right + wrong, [True] * len(right) + [False] * len(wrong))
-print(f"Telling the labels from the wrong ones: {telling:.2f} (0.5 is chance, 1 is perfect).")
-if telling > 0.75:
-    print("The controls come apart.")
-else:
-    print("The controls do not come apart, so the scores say nothing about Nano.")
+from workshop_lib.evaluation.judging import corrected_accuracy, judge_rates
+
+PASS = 4  # the judge's gate of lab 03 keeps an answer from here on
+right, wrong, own = (scores[who] for who in ("the label", "a wrong label", "Nano"))
+gold = [True] * len(right) + [False] * len(wrong)
+pairs = auroc(right + wrong, gold)
+print(f"A label scores above a wrong one in {100 * pairs:.0f} of 100 pairs (50 is chance, ties count half).")
+rates = judge_rates(gold, [grade >= PASS for grade in right + wrong])
+try:
+    print(corrected_accuracy(sum(grade >= PASS for grade in own), len(own), rates).sentence)
+except ValueError as error:
+    print(f"No correction is possible: {error}.")
+agreed = sum(given == entry.label for given, entry in zip(answers["Nano"], some, strict=True))
+print(f"By the labels, {agreed} of Nano's {len(some)} answers are right in all three fields.")
 
 # %% [markdown] id="score-explain"
-# Without controls, a score of 1 everywhere reads as "Nano is always wrong". With them it is a fact about the judge. In the sandbox nobody grades here: the
-# stand-in reads the ticket, not the answer, and fills the field with the least number that the tool allows. More tickets
-# would only narrow the interval around nothing. A real judge that gives nearly everything a 5 is the same case, and harder to notice.
+# Without controls you would read Nano's mean as a verdict on Nano. With them you see the judge: how many right answers it fails, how many wrong ones it
+# passes. The correction takes both rates out of the share it passed; its interval counts how few controls they rest on. Nano's errors are also nearer to
+# right than a label of another category, so controls of your own should err as your model errs.
 #
-# So ask three things of any judge. Does it use its scale? Do known right and known wrong answers come apart? Does it agree with people on a
-# sample? The same holds for a managed judge, such as the model evaluation jobs of Amazon Bedrock.
+# In the sandbox a judge weighs an answer against its own: it grades as well as it routes. Of any judge ask: Does it use its scale? Do controls come apart? Does it
+# agree with people on a sample? That holds for a managed one too, such as the [evaluation jobs](../../docs/evaluation-jobs.md) of Amazon Bedrock.
 
 # %% [markdown] id="near"
 # ### A cache in front of the cascade
