@@ -1,6 +1,7 @@
 """Recorded replies: asked once, durable, replayed without a call."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from workshop_lib.errors import DataError
 from workshop_lib.evaluation.cache import CacheMiss, ProvenanceError, ReplyCache, once, request_hash
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.provenance import Provenance, provenance
+from workshop_lib.evaluation.reply_file import alone
 from workshop_lib.llm import CallError, Cost, Guardrail, Reply, Request, Tool, Usage
 from workshop_lib.tasks import TRIAGE
 
@@ -288,10 +290,31 @@ def test_an_older_format_is_refused_untouched(tmp_path: Path, rest: str) -> None
         assert len(ReplyCache(path)) == 0
 
 
+def test_a_device_is_refused_and_stays(tmp_path: Path) -> None:
+    """Without it `--cache /dev/null`, typed by an administrator, would replace the device by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(DataError, match="is no file"):
+            ReplyCache(path)
+        with pytest.raises(DataError, match="is no file"), alone(path):
+            pass
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_an_empty_file_is_begun_and_keeps_its_owner(tmp_path: Path) -> None:
+    """Without it a file that somebody made ready, with permissions of its own, would be taken away."""
+    path = tmp_path / "replies.jsonl"
+    path.touch(mode=0o600)
+    before = path.stat().st_ino
+    ReplyCache(path, lambda model, request: reply(request.prompt))("nano", REQUEST)
+    assert path.stat().st_ino == before
+    assert len(ReplyCache(path)) == 1
+
+
 def test_a_write_that_fails_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a full disk would leave half a line in the middle, and the rest of the recording unreadable."""
-    import os
-
     path = tmp_path / "replies.jsonl"
     cache = ReplyCache(path, lambda model, request: reply(request.prompt))
     cache("nano", REQUEST)

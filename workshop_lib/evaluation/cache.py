@@ -141,7 +141,7 @@ class ReplyCache:
     def _write(self, line: dict[str, object]) -> None:
         assert self.path is not None
         before: list[dict[str, object]] = []
-        if not self.path.exists():
+        if not self.path.exists() or not self.path.stat().st_size:
             before.append(reply_file.header_line(self.provenance))
         elif self.provenance is not None and self.provenance != self._stated:
             before.append(reply_file.provenance_line(self.provenance))

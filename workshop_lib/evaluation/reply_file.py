@@ -41,6 +41,7 @@ def read(path: Path) -> Recording | None:
 
     Raises DataError, and leaves the file as it is, if it is of an older format, no file of replies, or broken in the middle.
     """
+    _must_be_a_file(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -134,13 +135,19 @@ def append(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 def alone(path: Path) -> Iterator[None]:
     """Keep a file of replies for this process while it asks for more, so that nothing is paid for twice; raise SettingsError if another has it.
 
-    The lock is on FILE.lock, which stays behind empty; the system lets go of it when the process ends, however it ends.
+    Raises DataError for what is no file. The lock is on FILE.lock, which stays behind empty; the system lets go of it when the process ends, however it ends.
     """
+    _must_be_a_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("ab") as file:
         if not claim(file):
             raise SettingsError(f"Another run is asking for the replies in {path}. Wait for it to end, or name another file with --cache.")
         yield
+
+
+def _must_be_a_file(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is no file, so no replies can be kept in it. Name a file, or none.")
 
 
 def _header(path: Path, text: str) -> dict[str, Any]:
@@ -164,10 +171,8 @@ def _repaired(path: Path, data: bytes) -> bytes:
     if data[: len(begins)] != begins[: len(data)]:
         raise DataError(f"{path} is no file of recorded replies ({FORMAT}). Name another file, or move this one away.")
     whole = data[: data.rfind(b"\n") + 1]
-    if not whole:
-        path.unlink()
-        return whole
-    _header(path, whole.split(b"\n", 1)[0].decode("utf-8", "replace"))  # an older format is refused, and not touched
+    if whole:
+        _header(path, whole.split(b"\n", 1)[0].decode("utf-8", "replace"))  # an older format is refused, and not touched
     os.truncate(path, len(whole))
     return whole
 
