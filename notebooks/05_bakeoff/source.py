@@ -1040,20 +1040,20 @@ gold = [True] * len(right) + [False] * len(wrong)
 pairs = auroc(right + wrong, gold)
 print(f"A label scores above a wrong one in {100 * pairs:.0f} of 100 pairs (50 is chance, ties count half).")
 rates = judge_rates(gold, [grade >= PASS for grade in right + wrong])
-try:
+if rates.sensitivity + rates.specificity > 1:
     print(corrected_accuracy(sum(grade >= PASS for grade in own), len(own), rates).sentence)
-except ValueError as error:
-    print(f"No correction is possible: {error}.")
+else:
+    print("It passes wrong labels as often as right ones, so nothing can be corrected.")
 agreed = sum(given == entry.label for given, entry in zip(answers["Nano"], some, strict=True))
 print(f"By the labels, {agreed} of Nano's {len(some)} answers are right in all three fields.")
 
 # %% [markdown] id="score-explain"
 # Without controls you would read Nano's mean as a verdict on Nano. With them you see the judge: how many right answers it fails, how many wrong ones it
-# passes. The correction takes both rates out of the share it passed; its interval counts how few controls they rest on. Nano's errors are also nearer to
-# right than a label of another category, so controls of your own should err as your model errs.
+# passes. The correction takes both rates out of the share it passed; its interval counts how few controls they rest on. Nano's errors are
+# nearer to right than a label of another category: let your own controls err as your model errs.
 #
-# In the sandbox a judge weighs an answer against its own: it grades as well as it routes. Of any judge ask: Does it use its scale? Do controls come apart? Does it
-# agree with people on a sample? That holds for a managed one too, such as the [evaluation jobs](../../docs/evaluation-jobs.md) of Amazon Bedrock.
+# In the sandbox a judge grades as well as it routes. Of any judge ask: Does it use its scale? Do controls come apart? Does it
+# agree with people on a sample? Ask that of a managed one too, such as the [evaluation jobs](../../docs/evaluation-jobs.md) of Amazon Bedrock.
 
 # %% [markdown] id="near"
 # ### A cache in front of the cascade
