@@ -80,7 +80,8 @@ def test_a_call_that_hangs_does_not_keep_it_alive(number: int) -> None:
     running, url = stuck_service()
     try:
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client, client.stream("POST", "/api/triage/cascade", json=TICKET) as response:
-            next(response.iter_lines())
+            lines = response.iter_lines()  # kept: an iterator that is thrown away closes the connection
+            next(lines)
             assert running.stdout is not None
             assert running.stdout.readline() == "asked\n"
             running.send_signal(number)
@@ -99,7 +100,8 @@ def test_a_second_signal_ends_it_without_a_traceback() -> None:
     running, url = stuck_service(grace_s=30)
     try:
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client, client.stream("POST", "/api/triage/cascade", json=TICKET) as response:
-            next(response.iter_lines())
+            lines = response.iter_lines()  # kept: an iterator that is thrown away closes the connection
+            next(lines)
             running.send_signal(signal.SIGTERM)
             until(lambda: socket.socket().connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0)
             running.send_signal(signal.SIGINT)

@@ -11,7 +11,7 @@ EMPHASIS = r"\*{1,2}([A-Za-z][\w -]{2,40}?)\*{1,2}"
 DEFINED = re.compile(rf"\b(?:[Aa]n?|called|known as) {EMPHASIS}|{EMPHASIS} (?:is|are|means)\b|{EMPHASIS} \(")
 """A lab defines a word where it emphasises it after an article, or before "is", "means" or a parenthesis."""
 NO_TERMS = {"the last valid answer", "certain categories", "unsure", "input", "output", "right", "four faults", "fields", "random", "list", "proxy", "as it finishes",
-            "stop at the first that fails", "trusted"}  # fmt: skip
+            "stop at the first that fails", "trusted", "opus"}  # fmt: skip
 """Emphasised in such a place, and no term: ordinary words, and halves of terms that have an entry."""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ def serve(app: ASGIApp, port: int, grace_s: float = 30.0) -> NoReturn:
 
 def _leave() -> NoReturn:
     """End this process at once: Python would wait for a thread in a stuck call as long as a read may take."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it is ending already
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
     for thread in others:
         thread.join(_LEAVE_S / len(others))

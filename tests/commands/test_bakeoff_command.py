@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,21 @@ from workshop_lib.evaluation.cache import ReplyCache
 from workshop_lib.evaluation.labels import load_tickets
 from workshop_lib.evaluation.reply_file import alone
 from workshop_lib.paths import ROOT
+from workshop_lib.sandbox import process
+from workshop_lib.settings import BEDROCK_ENDPOINT, OPENAI_BASE, Settings
 
 COMMAND = [sys.executable, "-m", "workshop_lib.cli", "bakeoff"]
+
+
+@pytest.fixture
+def slow_sandbox(sandbox_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start a sandbox that answers at the pace of the labs, so that all replies take seconds."""
+    paced = sandbox_settings.model_copy(update={"time_scale": 0.02})
+    here = process.ensure(paced)
+    for variable, value in ((BEDROCK_ENDPOINT, here.root), (OPENAI_BASE, here.openai), ("WORKSHOP_TIME_SCALE", "0.02")):
+        monkeypatch.setenv(variable, value)
+    yield
+    process.stop(paced)
 
 
 def bakeoff(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,11 +57,9 @@ def test_all_arms_report_json_and_reviews(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("sandbox")
-def test_interrupted_labelling_is_gone_on_with(tmp_path: Path) -> None:
+def test_interrupted_labelling_is_gone_on_with(tmp_path: Path, slow_sandbox: None) -> None:
     """Without it Ctrl-C could lose replies that were paid for, or the run that follows ask for them again."""
     cache = tmp_path / "r.jsonl"
-    # the interrupt is sent when some replies are stored and before all can be; one that comes too late ends the loop, and the test says so
     with subprocess.Popen([*COMMAND, "--label", "--cache", str(cache)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as run:
         while run.poll() is None and (not cache.exists() or cache.read_bytes().count(b"\n") < 10):
             time.sleep(0.01)
@@ -81,5 +93,5 @@ def test_a_second_run_on_one_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_it_starts_without_what_it_does_not_use() -> None:
     """Without it somebody who mistyped a file's name would wait two seconds longer for the line that says so."""
-    code = "import sys, workshop_lib.bakeoff_command; print([name for name in ('nbformat', 'nbconvert', 'IPython', 'openai', 'sklearn', 'matplotlib') if name in sys.modules])"
+    code = "import sys, workshop_lib.commands.bakeoff; print([name for name in ('nbformat', 'nbconvert', 'IPython', 'openai', 'sklearn', 'matplotlib') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120, check=True).stdout.strip() == "[]"
