@@ -18,6 +18,8 @@ from workshop_lib.errors import DataError, SettingsError
 from workshop_lib.evaluation.managed.records import Record, keys_of
 from workshop_lib.tasks import TRIAGE, Ticket
 
+pytestmark = pytest.mark.slow  # loading moto alone takes seconds
+
 ROLE = "arn:aws:iam::123456789012:role/stack-EvaluationRole"
 JOB = "arn:aws:bedrock:us-west-2:123456789012:evaluation-job/abcdefghij12"
 NUMBER = count(1)

@@ -101,6 +101,7 @@ def test_empty_or_unlike_windows_are_refused() -> None:
         Reference.of(traffic(0))
 
 
+@pytest.mark.slow
 def test_monitor_is_quiet_on_stationary_traffic() -> None:
     """Without it the alarm of a whole monitor, with its three signals, could come more often than its parts."""
     reference, alarmed = Reference.of(traffic(5000, seed=3)), 0

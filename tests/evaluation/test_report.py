@@ -29,6 +29,8 @@ from workshop_lib.evaluation.uncertainty import NonInferiority
 from workshop_lib.llm import CallError, Cost
 from workshop_lib.tasks import Label, Ticket
 
+pytestmark = pytest.mark.slow  # whole reports are drawn, with their figures
+
 Make = Callable[..., Any]
 NOTHING = pd.DataFrame()
 

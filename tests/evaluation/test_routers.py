@@ -162,6 +162,7 @@ def test_chance_does_not_beat_chance_by_more_than_chance(seed: int) -> None:
     assert result.beats is (result.interval.low > 0)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_rare() -> None:
     """Without it a coin would be sold as a router: at 95 % about one in forty coins may look better than a coin."""
     generator = np.random.default_rng(1)

@@ -53,6 +53,7 @@ def test_a_curve_is_the_mean_over_all_orders_of_equals(graded: list[tuple[int, b
     assert risk_coverage(score, cheap).aurc == pytest.approx(np.mean(risks))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=6).filter(lambda rows: sum(s for _, s in rows) > sum(c for c, _ in rows)))
 @settings(deadline=None, max_examples=40)
 def test_a_random_order_recovers_half_the_gap(graded: list[tuple[bool, bool]]) -> None:
