@@ -22,7 +22,7 @@ test test-fast nightly: export OMP_NUM_THREADS := 1
 BESIDE = $(MAKE) --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .DEFAULT_GOAL := help
 
-.PHONY: help install run test test-fast test-llm lab bench build docs seeds fuzz nightly soak clean lint types static card site library pages quick
+.PHONY: help install run test test-fast test-llm lab bench build docs seeds fuzz nightly soak clean lint types card site library pages quick
 
 help:  ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,24 +44,20 @@ run: $(INSTALLED)  ## Run all five labs headless and write the report out/report
 	$(BIN)/workshop run
 
 test: $(TESTABLE)  ## Everything CI runs: lint, types, tests, documentation, notebooks rebuilt, compared and re-run
-	+@$(BESIDE) -j2 static
-	+@$(BESIDE) -j2 library pages
+	+@$(BESIDE) -j3 pages site types lint card library
 
 test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in about a minute
 	+@$(BESIDE) -j3 types lint quick
 
-# These work on one core each, so two of them go side by side.
-static: types lint card site
-
 # The library's tests wait for processes and servers now and then, and so do a browser and a kernel: beside each other they keep two cores at work.
-library:
+library: site
 	WORKSHOP_SITE=out/site $(PYTEST) --durations 20 --durations-min 2 --ignore tests/course --ignore tests/browser tests
 
 pages:
-	$(BIN)/python -m pytest -q -p no:nbval --durations 5 tests/browser
 	$(GUARDED) $(BIN)/workshop build --check
 	$(GUARDED) $(BIN)/python -m pytest -q -n 2 -p no:nbval --durations 5 tests/course
 	$(NBVAL) notebooks/*/lab.ipynb
+	$(BIN)/python -m pytest -q -p no:nbval --durations 5 tests/browser
 
 quick:
 	$(PYTEST) -m "not slow" --hypothesis-profile quick --durations 10 --durations-min 1.5 --ignore tests/course --ignore tests/browser tests

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -33,6 +34,8 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # json
 for profile, examples in (("workshop", 100), ("quick", 25), ("nightly", 2_000)):  # make test, make test-fast, make nightly
     hypothesis_settings.register_profile(profile, deadline=None, max_examples=examples)  # how long one takes says nothing on a shared machine
 hypothesis_settings.load_profile("workshop")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell script; processes that tests interrupt would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["PYTHONPATH"] = str(Path(only_loopback.__file__).parent)  # for the processes that tests start
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # each of those processes would compile every module anew, a second of CPU
     os.environ["PYTHONPYCACHEPREFIX"] = str(STATE / "bytecode")
