@@ -1041,7 +1041,7 @@ pairs = auroc(right + wrong, gold)
 print(f"A label scores above a wrong one in {100 * pairs:.0f} of 100 pairs (50 is chance, ties count half).")
 rates = judge_rates(gold, [grade >= PASS for grade in right + wrong])
 if rates.sensitivity + rates.specificity > 1:
-    print(corrected_accuracy(sum(grade >= PASS for grade in own), len(own), rates).sentence)
+    print(fill(corrected_accuracy(sum(grade >= PASS for grade in own), len(own), rates).sentence, 110))
 else:
     print("It passes wrong labels as often as right ones, so nothing can be corrected.")
 agreed = sum(given == entry.label for given, entry in zip(answers["Nano"], some, strict=True))
