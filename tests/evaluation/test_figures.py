@@ -193,20 +193,26 @@ def test_nothing_to_draw_is_refused() -> None:
             draw()
 
 
-def test_names_of_close_arms_touch_neither_each_other_nor_a_point() -> None:
-    """Without it a reader of a crowded plane could not tell which name belongs to which arm."""
+def named(arms: pd.DataFrame) -> Any:
+    """Return the axes of a plane of cost and accuracy on which these arms have their names, laid out."""
     from matplotlib.figure import Figure
 
     from workshop_lib.evaluation.figures.base import DPI
     from workshop_lib.evaluation.figures.costs import _labels, _room
 
-    arms = pd.DataFrame([arm("cascade nano>super>sonnet", 1.1, 0.575), arm("cascade_documented", 1.5, 0.581), arm("kNN", 1.9, 0.575), arm("cheap", 0.05, 0.4)])
     drawing = Figure(figsize=(7.4, 4.8), dpi=DPI)
     axes = drawing.subplots()
     axes.set_xscale("log")
     _room(axes, arms)
     _labels(axes, arms)
     drawing.draw_without_rendering()
+    return axes
+
+
+def test_names_of_close_arms_touch_neither_each_other_nor_a_point() -> None:
+    """Without it a reader of a crowded plane could not tell which name belongs to which arm."""
+    arms = pd.DataFrame([arm("cascade nano>super>sonnet", 1.1, 0.575), arm("cascade_documented", 1.5, 0.581), arm("kNN", 1.9, 0.575), arm("cheap", 0.05, 0.4)])
+    axes = named(arms)
     boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
     assert set(boxes) == set(arms["arm"])
     for name, box in boxes.items():
@@ -216,19 +222,11 @@ def test_names_of_close_arms_touch_neither_each_other_nor_a_point() -> None:
 
 def test_a_name_crosses_no_interval_where_there_is_room() -> None:
     """Without it the white behind a name would cut an interval in two, and the arm look surer than it is."""
-    from matplotlib.figure import Figure
-
-    from workshop_lib.evaluation.figures.base import DPI
-    from workshop_lib.evaluation.figures.costs import _intervals, _labels, _room
+    from workshop_lib.evaluation.figures.costs import _intervals
 
     wide = {**arm("wide", 1.0, 0.6), "cost_low": 0.7, "cost_high": 1.6}
     arms = pd.DataFrame([wide, {**arm("cheap", 0.05, 0.4), "cost_low": 0.04, "cost_high": 0.06}, {**arm("near wide", 1.3, 0.5), "cost_low": 1.2, "cost_high": 1.4}])
-    drawing = Figure(figsize=(7.4, 4.8), dpi=DPI)
-    axes = drawing.subplots()
-    axes.set_xscale("log")
-    _room(axes, arms)
-    _labels(axes, arms)
-    drawing.draw_without_rendering()
+    axes = named(arms)
     lines = _intervals(axes, arms)
     assert len(lines) == 6
     for text in axes.texts:

@@ -7,7 +7,7 @@ from pathlib import Path
 from workshop_lib import catalog
 from workshop_lib.bulk.sources import sample
 from workshop_lib.cascade import Policy
-from workshop_lib.llm import Request, Usage, price
+from workshop_lib.llm import Request
 from workshop_lib.llm.tokens import input_tokens, output_tokens
 from workshop_lib.tasks import TRIAGE, Ticket
 
@@ -20,10 +20,14 @@ class Estimate:
     least_usd: float
     most_usd: float
 
+    @property
+    def span(self) -> str:
+        """Return how many tickets, and from what to what they cost, in words."""
+        return f"About {self.entries:,} tickets, from about {self.least_usd:,.2f} USD if none escalates to {self.most_usd:,.2f} USD if all do"
+
     def line(self) -> str:
         """Return the estimate as one line."""
-        spans = f"from about {self.least_usd:,.2f} USD if none escalates to {self.most_usd:,.2f} USD if all do"
-        return f"About {self.entries:,} tickets, {spans}, at catalogue prices; retries that are billed, judges and guardrails come on top."
+        return f"{self.span}, at catalogue prices; retries that are billed, judges and guardrails come on top."
 
 
 def estimate(path: Path, policy: Policy) -> Estimate:
@@ -33,14 +37,18 @@ def estimate(path: Path, policy: Policy) -> Estimate:
 
 def priced(tickets: Sequence[Ticket], entries: int, policy: Policy) -> Estimate:
     """Return what so many entries may cost if they are like these tickets."""
-    least = _usd(policy.tiers[0], tickets, output_tokens)
-    most = sum(_usd(tier, tickets, lambda request: request.max_tokens) for tier in policy.tiers)
-    return Estimate(entries, least * entries, most * entries)
+    return Estimate(entries, *least_and_most(policy, [TRIAGE.request(ticket) for ticket in tickets], entries, lambda model: model.price))
 
 
-def _usd(tier: str, tickets: Sequence[Ticket], answer: Callable[[Request], int]) -> float:
+def least_and_most(policy: Policy, requests: Sequence[Request], entries: int, price: Callable[[catalog.Model], catalog.Price]) -> tuple[float, float]:
+    """Return what so many entries like these requests cost in USD if none escalates, and if all do and every answer is as long as it may be."""
+    least = _usd(policy.tiers[0], requests, output_tokens, price)
+    most = sum(_usd(tier, requests, lambda request: request.max_tokens, price) for tier in policy.tiers)
+    return least * entries, most * entries
+
+
+def _usd(tier: str, requests: Sequence[Request], answer: Callable[[Request], int], price: Callable[[catalog.Model], catalog.Price]) -> float:
     """Return the mean cost of one call, with answers of so many tokens."""
     model = catalog.model(tier)
-    requests = map(TRIAGE.request, tickets)
-    total = sum(price(model, Usage(round(input_tokens(model, request)), answer(request))).usd for request in requests)
-    return total / max(1, len(tickets))
+    total = sum(price(model).usd(round(input_tokens(model, request)), answer(request)) for request in requests)
+    return total / max(1, len(requests))
