@@ -75,8 +75,10 @@ def test_leaving_a_cascade_stops_before_the_second_tier(serving: Serving, gone: 
     """Without it Claude would be asked, and charged, for nobody."""
     ask = Scripted(lambda model, request: says(0.2), hold=True)
     with serving(ask).stream("POST", "/api/triage/cascade", json=TICKET) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()  # kept: when it is dropped, httpx leaves at once
+        next(lines)
         assert ask.called.wait(10)
+        assert not gone[0].is_set()
     assert gone[0].wait(10)
     ask.go.set()
     assert until(ended)
@@ -97,7 +99,8 @@ def test_leaving_ends_a_wait_for_a_retry(ended: Callable[[], bool]) -> None:
     patient = Gateway(SETTINGS, calls.gateway(SETTINGS).policy, {"bedrock": Throttled()})  # type: ignore[dict-item]
     with running(create_app(ask=patient, settings=SETTINGS)) as url:
         with httpx.Client(base_url=url, trust_env=False) as client, client.stream("POST", "/api/triage/cascade", json=TICKET) as response:
-            next(response.iter_lines())
+            lines = response.iter_lines()
+            next(lines)
             assert sent.wait(10)
         assert until(ended)  # long before the 50 seconds are over
     assert count == ["nano"]
