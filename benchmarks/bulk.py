@@ -58,12 +58,12 @@ QUARTER = 0.25
 
 def cpu_bedrock(bench: Bench) -> Iterator[Row]:
     """Measure processor time a call of the whole runner, a quarter of the tickets escalated, against the bare loop."""
-    n = bench.size(1200, 240)
+    n = bench.size(400, 240)
     bench.stub.plan({"nano": 50, "sonnet": 50})
     source, items = written(bench.folder, "cpu.ndjson", tickets(n, QUARTER)), list(tickets(n))
     bare, client, lean = bare_boto3(bench.stub, 32), Whole(bench.stub, NANO_SONNET, 32, fast=False), Whole(bench.stub, NANO_SONNET, 32, fast=True)
     calls = round(n * (1 + QUARTER))
-    found = alternated({"bare": (lambda: bare(items), n), "client": (lambda: client(source), calls), "fast": (lambda: lean(source), calls)}, bench.size(9, 2))
+    found = alternated({"bare": (lambda: bare(items), n), "client": (lambda: client(source), calls), "fast": (lambda: lean(source), calls)}, bench.size(31, 3))
     bare_ms, client_ms, fast_ms = map(statistics.median, found.values())
     print(f"  bare loop {bare_ms:.2f} ms a call, runner {client_ms:.2f} ms, runner on the fast path {fast_ms:.2f} ms")
     yield Row("CPU a call, runner on boto3, of a bare boto3 loop (C = 32)", ratio(found, "client", "bare"), 1.10, "x")

@@ -1,4 +1,4 @@
-"""The lean path to Converse makes the client's requests, reads its replies and raises its errors."""
+"""Both ways to Converse, the client with a leaner session and the lean path, make boto3's requests, read its replies and raise its errors."""
 
 import json
 import re
@@ -18,9 +18,9 @@ from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 
 from workshop_lib import catalog
-from workshop_lib.llm import CallError, Gateway, Guardrail, Request, Tool, bedrock, bedrock_fast, lean_signing
+from workshop_lib.llm import CallError, Gateway, Guardrail, Request, Tool, bedrock, bedrock_fast, lean_http, lean_signing
 from workshop_lib.llm.bedrock_fast import FastBedrock
-from workshop_lib.llm.lean_http import answered
+from workshop_lib.llm.lean_http import LeanSession, answered
 from workshop_lib.settings import Settings, load
 from workshop_lib.tasks import QUESTIONS, TRIAGE, Question, Ticket
 
@@ -60,11 +60,25 @@ def wire() -> Iterator[tuple[str, list[bytes]]]:
     listener.close()
 
 
+class Plain(bedrock.Bedrock):
+    """The provider with boto3's client as it comes."""
+
+    def _prepare(self, settings: Settings) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", params=[bedrock.Bedrock, FastBedrock])
+def ours(request: pytest.FixtureRequest) -> type[bedrock.Bedrock]:
+    """Return each provider that is compared with boto3's client."""
+    kind: type[bedrock.Bedrock] = request.param
+    return kind
+
+
 @pytest.fixture(scope="module")
-def both(wire: tuple[str, list[bytes]]) -> tuple[bedrock.Bedrock, FastBedrock]:
-    """Return the client path and the lean path to the same server."""
+def both(wire: tuple[str, list[bytes]], ours: type[bedrock.Bedrock]) -> tuple[bedrock.Bedrock, bedrock.Bedrock]:
+    """Return boto3's client and ours for the same server."""
     settings = load(backend="sandbox", region="us-west-2", bedrock_endpoint=wire[0])
-    return bedrock.Bedrock(settings), FastBedrock(settings)
+    return Plain(settings), ours(settings)
 
 
 def on_the_wire(provider: bedrock.Bedrock, seen: list[bytes], model: catalog.Model, request: Request) -> bytes:
@@ -81,9 +95,9 @@ def on_the_wire(provider: bedrock.Bedrock, seen: list[bytes], model: catalog.Mod
 @pytest.mark.parametrize("key", [key for key, model in catalog.models().items() if model.provider == "bedrock"])
 def test_the_bytes_are_the_clients(wire: Any, both: Any, key: str, request_: Request) -> None:
     """Without it the lean path could send a request that the service reads differently, or an own user agent."""
-    client, fast = both
+    client, lean = both
     model = catalog.model(key)
-    assert on_the_wire(fast, wire[1], model, request_) == on_the_wire(client, wire[1], model, request_)
+    assert on_the_wire(lean, wire[1], model, request_) == on_the_wire(client, wire[1], model, request_)
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
@@ -103,23 +117,23 @@ requests = st.builds(
 @given(request=requests)
 def test_any_requests_bytes_are_the_clients(wire: Any, both: Any, request: Request) -> None:
     """Without it odd text, floats or nesting could be written differently than botocore writes them."""
-    client, fast = both
-    assert on_the_wire(fast, wire[1], NANO, request) == on_the_wire(client, wire[1], NANO, request)
+    client, lean = both
+    assert on_the_wire(lean, wire[1], NANO, request) == on_the_wire(client, wire[1], NANO, request)
 
 
-def leaving(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> tuple[AWSPreparedRequest, AWSPreparedRequest]:
-    """Return a live request of the client path and of the lean path at the point where they would leave."""
+def leaving(monkeypatch: pytest.MonkeyPatch, settings: Settings, ours: type[bedrock.Bedrock]) -> tuple[AWSPreparedRequest, AWSPreparedRequest]:
+    """Return a live request of boto3's client and of ours at the point where they would leave."""
     caught: list[AWSPreparedRequest] = []
 
     def catch(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         caught.append(request)
         return answered(request.url, 200, {}, b"{}")
 
-    plain, fast = bedrock.Bedrock(settings), FastBedrock(settings)
+    monkeypatch.setattr(LeanSession, "send", lambda session, request: catch(request))
+    plain, lean = Plain(settings), ours(settings)
     plain._client.meta.events.register("before-send.bedrock-runtime.Converse", catch)
-    monkeypatch.setattr(fast._session, "send", catch)
     plain.send(NANO, REQUESTS[0])
-    fast.send(NANO, REQUESTS[0])
+    lean.send(NANO, REQUESTS[0])
     assert len(caught) == 2
     return caught[0], caught[1]
 
@@ -143,17 +157,17 @@ def headers(request: AWSPreparedRequest) -> dict[str, str]:
     ],
     ids=["keys", "session token", "bearer token", "fips"],
 )
-def test_live_requests_are_the_clients(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+def test_live_requests_are_the_clients(monkeypatch: pytest.MonkeyPatch, ours: type[bedrock.Bedrock], variables: dict[str, str]) -> None:
     """Without it the lean path live would first be tried by somebody with an account: other endpoint, credentials or signer."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    client, fast = leaving(monkeypatch, load(backend="live"))
-    assert (fast.method, fast.url, fast.body) == (client.method, client.url, client.body)
-    assert headers(fast) == headers(client)
+    client, lean = leaving(monkeypatch, load(backend="live"), ours)
+    assert (lean.method, lean.url, lean.body) == (client.method, client.url, client.body)
+    assert headers(lean) == headers(client)
 
 
 @pytest.mark.parametrize("token", [None, "a/session+token=="])
-def test_signatures_are_botocores(monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
+def test_signatures_are_botocores(monkeypatch: pytest.MonkeyPatch, ours: type[bedrock.Bedrock], token: str | None) -> None:
     """Without it every live call could be refused, or the lean path sign less than botocore does."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIADUMMY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
@@ -161,9 +175,9 @@ def test_signatures_are_botocores(monkeypatch: pytest.MonkeyPatch, token: str | 
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
     for module in (botocore.auth, lean_signing):
         monkeypatch.setattr(module, "get_current_datetime", lambda: datetime(2026, 11, 22, 10, 0, 1))
-    client, fast = leaving(monkeypatch, load(backend="live"))
-    theirs, ours = (str(request.headers["Authorization"].decode() if isinstance(request.headers["Authorization"], bytes) else request.headers["Authorization"]) for request in (client, fast))
-    assert ours == theirs
+    sent = leaving(monkeypatch, load(backend="live"), ours)
+    theirs, lean = (value.decode() if isinstance(value, bytes) else value for value in (request.headers["Authorization"] for request in sent))
+    assert lean == theirs
 
 
 def test_botocore_signs_if_it_signs_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +186,7 @@ def test_botocore_signs_if_it_signs_otherwise(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
     usual = SigV4Auth.string_to_sign
     monkeypatch.setattr(SigV4Auth, "string_to_sign", lambda self, request, text: usual(self, request, text if isinstance(request, AWSRequest) else "?"))
-    client, fast = leaving(monkeypatch, load(backend="live"))
+    client, fast = leaving(monkeypatch, load(backend="live"), FastBedrock)
     assert headers(fast) == headers(client)
     form = bedrock_fast.FastBedrock(load(backend="live"))._learn(bedrock.converse_arguments(NANO, REQUESTS[0]))
     assert form._signing is None
@@ -252,10 +266,10 @@ THROTTLED = {"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com
 
 
 @pytest.fixture(scope="module")
-def pair(running_server: Any) -> tuple[bedrock.Bedrock, FastBedrock]:
-    """Return the client path and the lean path to the scripted server."""
+def pair(running_server: Any, ours: type[bedrock.Bedrock]) -> tuple[bedrock.Bedrock, bedrock.Bedrock]:
+    """Return boto3's client and ours for the scripted server."""
     settings = load(backend="sandbox", region="us-west-2", bedrock_endpoint=running_server.url)
-    return bedrock.Bedrock(settings), FastBedrock(settings)
+    return Plain(settings), ours(settings)
 
 
 def outcome(provider: bedrock.Bedrock, request: Request = REQUESTS[0]) -> object:
@@ -291,20 +305,49 @@ def outcome(provider: bedrock.Bedrock, request: Request = REQUESTS[0]) -> object
     ],
     ids=lambda answer: ",".join(f"{name}={str(value)[:60]}" for name, value in answer.items()),
 )
-def test_replies_and_errors_are_the_clients(server: Any, pair: tuple[bedrock.Bedrock, FastBedrock], answer: dict[str, Any]) -> None:
-    """Without it a reply or a failure would mean something else by the lean path: another cost, kind, delay or retry."""
+def test_replies_and_errors_are_the_clients(server: Any, pair: tuple[bedrock.Bedrock, bedrock.Bedrock], answer: dict[str, Any]) -> None:
+    """Without it a reply or a failure would mean something else by a leaner way: another cost, kind, delay or retry."""
     server.then(type(server.answers[0])(**answer))
-    client, fast = (outcome(provider) for provider in pair)
-    assert fast == client
+    client, lean = (outcome(provider) for provider in pair)
+    assert lean == client
 
 
-def test_a_stuck_server_is_a_read_timeout_and_one_call(sandboxed: Make) -> None:
+def test_guardrails_answer_as_by_the_client(server: Any, pair: tuple[bedrock.Bedrock, bedrock.Bedrock]) -> None:
+    """Without it what a guardrail said, or how it failed, would be read otherwise by a leaner way."""
+    found: list[list[object]] = [[], []]
+    masked = {"action": "GUARDRAIL_INTERVENED", "outputs": [{"text": "call {PHONE}"}], "assessments": [{"x": {"action": "ANONYMIZED"}}]}
+    for answer in ({"body": {"action": "NONE"}}, {"body": masked}, {"status": 429, "headers": THROTTLED}, {"body": b"<p>"}, {"hang_up": True}):
+        server.then(type(server.answers[0])(**answer))
+        for provider, said in zip(pair, found, strict=True):
+            try:
+                said.append(provider.screen(Guardrail("g", "1"), "call 555", "OUTPUT"))
+            except CallError as error:
+                said.append((error.kind, error.retry_after_s))
+    assert found[0] == found[1]
+    assert found[0][2] == ("throttled", 1.5)
+
+
+def test_streams_are_left_to_the_client(sandboxed: Make) -> None:
+    """Without it a stream would come as one piece when it is over, or not at all."""
+    events: Any = bedrock.Bedrock(sandboxed())._client.meta.events
+    assert events.emit("before-send.bedrock-runtime.ConverseStream", request=None) == []
+
+
+def test_a_pool_of_another_make_is_left_to_the_client(server: Any, sandboxed: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a later urllib3 could make every reply of every call unreadable."""
+    server.then(type(server.answers[0])(200, OK))
+    monkeypatch.setattr(lean_http, "_NEEDED", ("_get_conn", "gone"))
+    monkeypatch.delattr(LeanSession, "_exchange")
+    assert bedrock.Bedrock(sandboxed()).send(NANO, REQUESTS[0]).text == "hello"
+
+
+def test_a_stuck_server_is_a_read_timeout_and_one_call(sandboxed: Make, ours: type[bedrock.Bedrock]) -> None:
     """Without it a hung call would wait for ever, or be sent again and paid twice."""
     with socket.create_server(("127.0.0.1", 0)) as stuck:
         url = f"http://127.0.0.1:{stuck.getsockname()[1]}"
-        fast = FastBedrock(sandboxed(bedrock_endpoint=url, read_timeout_s=0.05))
+        lean = ours(sandboxed(bedrock_endpoint=url, read_timeout_s=0.05))
         with pytest.raises(CallError) as caught:
-            fast.send(NANO, REQUESTS[0])
+            lean.send(NANO, REQUESTS[0])
     assert (caught.value.kind, caught.value.retryable, caught.value.maybe_billed) == ("read_timeout", False, True)
 
 
@@ -323,18 +366,21 @@ def test_wrong_arguments_are_found_before_the_first_call(server: Any, sandboxed:
     assert (caught.value.kind, server.seen) == ("validation", [])
 
 
-def test_many_threads_share_it(server: Any, sandboxed: Make) -> None:
+def test_many_threads_share_it(server: Any, sandboxed: Make, ours: type[bedrock.Bedrock], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a reply could reach another thread's call, or connections be opened for every call."""
     server.then(type(server.answers[0])(200, OK))
-    fast = FastBedrock(sandboxed(max_connections=8))
+    pools: list[Any] = []
+    direct = LeanSession._direct
+    monkeypatch.setattr(LeanSession, "_direct", lambda session, url: pools.append(direct(session, url)) or pools[-1])
+    lean = ours(sandboxed(max_connections=8))
     found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.extend(fast.send(NANO, REQUESTS[0]).text for _ in range(10))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.extend(lean.send(NANO, REQUESTS[0]).text for _ in range(10))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert found == ["hello"] * 80
-    assert fast._session._pools[fast._client.meta.endpoint_url].num_connections <= 8  # type: ignore[union-attr]
+    assert pools[0].num_connections <= 8
 
 
 def test_log_probabilities_are_refused_and_guardrails_are_asked(server: Any, sandboxed: Make) -> None:

@@ -26,6 +26,7 @@ from workshop_lib.errors import SettingsError
 from workshop_lib.llm.alike_signing import sign_alike
 from workshop_lib.llm.bedrock_reading import UNREADABLE, read, read_screened, readable_error
 from workshop_lib.llm.errors import CallError, Kind, header_number, kind_of_status, one_line
+from workshop_lib.llm.lean_sending import send_lean
 from workshop_lib.llm.types import Guardrail, RawReply, Request, Screened
 from workshop_lib.settings import Settings
 
@@ -99,6 +100,11 @@ def without_user_files() -> botocore.session.Session:
     return botocore.session.Session({name: (None, [], value, None) for name, value in ignored.items()})
 
 
+def files_of(settings: Settings) -> botocore.session.Session:
+    """Return a session that reads the AWS files which a client of these settings goes by."""
+    return without_user_files() if settings.backend == "sandbox" else botocore.session.Session()
+
+
 def _live_client(settings: Settings, config: Config) -> "BedrockRuntimeClient":
     try:
         session = boto3.Session(region_name=settings.region)
@@ -146,13 +152,14 @@ class Bedrock:
 
     def __init__(self, settings: Settings) -> None:
         self._client = client(settings, checked=False)
-        self._prepare()
+        self._prepare(settings)
         self._client.meta.events.register("before-parse.bedrock-runtime", readable_error)
         self._checked: set[tuple[str, ...]] = set()
 
-    def _prepare(self) -> None:
+    def _prepare(self, settings: Settings) -> None:
         """Take work off the client that it would do again for every call."""
         sign_alike(self._client)
+        send_lean(self._client, files_of(settings))
 
     def send(self, model: Model, request: Request) -> RawReply:
         """Make one Converse call; log-probabilities, which Converse has no field for, are refused before it."""

@@ -5,7 +5,6 @@ invocation id, date and signature. What comes back in any other than the usual f
 """
 
 import json
-import os
 import threading
 import uuid
 from collections.abc import Mapping
@@ -13,17 +12,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 
-from workshop_lib.llm.bedrock import Bedrock, without_user_files
-from workshop_lib.llm.lean_http import KEEPALIVE, LeanSession, answered, prepared
+from workshop_lib.llm.bedrock import Bedrock, files_of
+from workshop_lib.llm.lean_http import answered, prepared
+from workshop_lib.llm.lean_sending import session_of
 from workshop_lib.llm.lean_signing import Signing, signing
 from workshop_lib.settings import Settings
 
 if TYPE_CHECKING:
     from botocore.signers import RequestSigner
-    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 _INVOCATION = "amz-sdk-invocation-id"
 _COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
@@ -70,14 +68,14 @@ class FastBedrock(Bedrock):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._session = _session(self._client, settings)
+        self._session = session_of(self._client, files_of(settings))
         self._forms: dict[str, _Form] = {}
         self._mine = threading.local()
         events: Any = self._client.meta.events  # typed as if no handler could answer
         events.register("before-sign.bedrock-runtime.Converse", self._on_sign)
         events.register("before-send.bedrock-runtime.Converse", self._on_send)
 
-    def _prepare(self) -> None:
+    def _prepare(self, settings: Settings) -> None:
         """Leave the client as it is: it is asked for the form of a request only."""
 
     def _converse(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
@@ -121,23 +119,6 @@ class FastBedrock(Bedrock):
 
 def _texts(headers: Any) -> dict[str, str]:
     return {name: value if isinstance(value, str) else value.decode() for name, value in headers.items()}
-
-
-def _session(client: "BedrockRuntimeClient", settings: Settings) -> LeanSession:
-    """Return an HTTP session that connects as the client does: its timeouts, proxies, certificates and socket options."""
-    config: Any = client.meta.config  # whose published types lack its options
-    source = without_user_files() if settings.backend == "sandbox" else botocore.session.Session()
-    proxies = config.proxies if config.proxies is not None else botocore.utils.get_environ_proxies(client.meta.endpoint_url)
-    return LeanSession(
-        config.connect_timeout,
-        config.read_timeout,
-        config.max_pool_connections,
-        verify=source.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True,
-        proxies=proxies,
-        proxies_config=config.proxies_config,
-        client_cert=config.client_cert,
-        socket_options=[KEEPALIVE] if config.tcp_keepalive else [],
-    )
 
 
 def _usual(response: AWSResponse) -> dict[str, Any] | None:

@@ -20,12 +20,14 @@ NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # without it a call whose
 KEEPALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 100
+_NEEDED = ("_get_conn", "_put_conn")  # of a pool of connections; one without them is of an urllib3 that is not known here
 
 
 class LeanSession(URLLib3Session):
     """A botocore HTTP session whose `send` does without urllib3's and the standard library's general layers; safe to share between threads.
 
-    What goes over a proxy is left to botocore. The body of a response is read whole.
+    What goes over a proxy is left to botocore, and so is everything if its session, or the pool below it, is made otherwise than known here. The
+    body of a response is read whole.
     """
 
     _manager: Any  # botocore's, whose published types leave them out
@@ -53,12 +55,15 @@ class LeanSession(URLLib3Session):
         return super().send(request) if pool is None else self._exchange(pool, request)
 
     def _direct(self, url: str) -> HTTPConnectionPool | None:
-        """Return the pool of connections to a server, or None if there is a proxy on the way."""
-        if self._proxy_config.proxy_url_for(url):
+        """Return the pool of connections to a server, or None if botocore has to send: there is a proxy on the way, or a pool of another make."""
+        try:
+            if self._proxy_config.proxy_url_for(url):
+                return None
+            pool: HTTPConnectionPool = self._manager.connection_from_url(url)
+            self._setup_ssl_cert(pool, url, self._verify)
+        except AttributeError:
             return None
-        pool: HTTPConnectionPool = self._manager.connection_from_url(url)
-        self._setup_ssl_cert(pool, url, self._verify)
-        return pool
+        return pool if all(hasattr(pool, name) for name in _NEEDED) else None
 
     def _exchange(self, pool: HTTPConnectionPool, request: Any) -> AWSResponse:
         connection = pool._get_conn()
@@ -88,7 +93,7 @@ class LeanSession(URLLib3Session):
             pool._put_conn(connection)
 
     def _connected(self, connection: Any) -> socket.socket:
-        if connection.is_closed:
+        if connection.sock is None:
             connection.timeout = self._connect_timeout_s
             connection.connect()
         found: socket.socket = connection.sock
