@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from workshop_lib import catalog
 from workshop_lib.llm import Guardrail, Request, alike_signing, bedrock, lean_signing
 from workshop_lib.llm.alike_signing import AlikeSigV4, sign_alike
+from workshop_lib.llm.bedrock_light import LightBedrock
 from workshop_lib.llm.lean_http import LeanSession, answered
 from workshop_lib.settings import load
 from workshop_lib.tasks import QUESTIONS, TRIAGE, Question, Ticket
@@ -81,7 +82,7 @@ def test_live_requests_are_those_of_a_plain_client(monkeypatch: pytest.MonkeyPat
 def test_the_provider_signs_in_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the provider could go back to signing at full cost, unseen."""
     monkeypatch.setattr(LeanSession, "send", lambda session, request: answered(request.url, 200, {}, b"{}"))
-    provider = bedrock.Bedrock(load(backend="sandbox", bedrock_endpoint="http://127.0.0.1:9"))
+    provider = LightBedrock(load(backend="sandbox", bedrock_endpoint="http://127.0.0.1:9"))
     for request in REQUESTS:
         provider.send(catalog.model("nano"), request)
     assert alike_signing._form.cache_info().hits == 2

@@ -14,6 +14,7 @@ from workshop_lib.cascade import Policy, documented, walk
 from workshop_lib.llm import CallError, Cost, Gateway, Guardrail, Request, Usage
 from workshop_lib.llm.bedrock import Bedrock
 from workshop_lib.llm.bedrock_fast import FastBedrock
+from workshop_lib.llm.bedrock_light import LightBedrock
 from workshop_lib.llm.errors import Kind
 from workshop_lib.llm.openai_chat import OpenAIChat
 from workshop_lib.llm.openai_fast import FastOpenAIChat
@@ -22,7 +23,7 @@ from workshop_lib.settings import Settings, load
 from workshop_lib.tasks import TRIAGE, Ticket
 
 Make = Callable[..., Settings]
-KEY = {Bedrock: "nano", FastBedrock: "nano", OpenAIChat: "nim-8b", FastOpenAIChat: "nim-8b"}
+KEY = {Bedrock: "nano", LightBedrock: "nano", FastBedrock: "nano", OpenAIChat: "nim-8b", FastOpenAIChat: "nim-8b"}
 PATHS = list(KEY)
 DECISION = {"category": "billing", "priority": "P3", "confidence": 0.9, "reasoning": "r", "needs_human": False}
 CONVERSE = {

@@ -1,4 +1,4 @@
-"""Both ways to Converse, the client with a leaner session and the lean path, make boto3's requests, read its replies and raise its errors."""
+"""Both leaner ways to Converse make the requests of boto3's client, read its replies and raise its errors."""
 
 import json
 import re
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from workshop_lib import catalog
 from workshop_lib.llm import CallError, Gateway, Guardrail, Request, Tool, bedrock, bedrock_fast, lean_http, lean_signing
 from workshop_lib.llm.bedrock_fast import FastBedrock
+from workshop_lib.llm.bedrock_light import LightBedrock
 from workshop_lib.llm.lean_http import LeanSession, answered
 from workshop_lib.settings import Settings, load
 from workshop_lib.tasks import QUESTIONS, TRIAGE, Question, Ticket
@@ -60,16 +61,9 @@ def wire() -> Iterator[tuple[str, list[bytes]]]:
     listener.close()
 
 
-class Plain(bedrock.Bedrock):
-    """The provider with boto3's client as it comes."""
-
-    def _prepare(self, settings: Settings) -> None:
-        pass
-
-
-@pytest.fixture(scope="module", params=[bedrock.Bedrock, FastBedrock])
+@pytest.fixture(scope="module", params=[LightBedrock, FastBedrock])
 def ours(request: pytest.FixtureRequest) -> type[bedrock.Bedrock]:
-    """Return each provider that is compared with boto3's client."""
+    """Return each provider that is compared with the one by boto3's plain client."""
     kind: type[bedrock.Bedrock] = request.param
     return kind
 
@@ -78,7 +72,7 @@ def ours(request: pytest.FixtureRequest) -> type[bedrock.Bedrock]:
 def both(wire: tuple[str, list[bytes]], ours: type[bedrock.Bedrock]) -> tuple[bedrock.Bedrock, bedrock.Bedrock]:
     """Return boto3's client and ours for the same server."""
     settings = load(backend="sandbox", region="us-west-2", bedrock_endpoint=wire[0])
-    return Plain(settings), ours(settings)
+    return bedrock.Bedrock(settings), ours(settings)
 
 
 def on_the_wire(provider: bedrock.Bedrock, seen: list[bytes], model: catalog.Model, request: Request) -> bytes:
@@ -130,7 +124,7 @@ def leaving(monkeypatch: pytest.MonkeyPatch, settings: Settings, ours: type[bedr
         return answered(request.url, 200, {}, b"{}")
 
     monkeypatch.setattr(LeanSession, "send", lambda session, request: catch(request))
-    plain, lean = Plain(settings), ours(settings)
+    plain, lean = bedrock.Bedrock(settings), ours(settings)
     plain._client.meta.events.register("before-send.bedrock-runtime.Converse", catch)
     plain.send(NANO, REQUESTS[0])
     lean.send(NANO, REQUESTS[0])
@@ -269,7 +263,7 @@ THROTTLED = {"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com
 def pair(running_server: Any, ours: type[bedrock.Bedrock]) -> tuple[bedrock.Bedrock, bedrock.Bedrock]:
     """Return boto3's client and ours for the scripted server."""
     settings = load(backend="sandbox", region="us-west-2", bedrock_endpoint=running_server.url)
-    return Plain(settings), ours(settings)
+    return bedrock.Bedrock(settings), ours(settings)
 
 
 def outcome(provider: bedrock.Bedrock, request: Request = REQUESTS[0]) -> object:
@@ -329,7 +323,7 @@ def test_guardrails_answer_as_by_the_client(server: Any, pair: tuple[bedrock.Bed
 
 def test_streams_are_left_to_the_client(sandboxed: Make) -> None:
     """Without it a stream would come as one piece when it is over, or not at all."""
-    events: Any = bedrock.Bedrock(sandboxed())._client.meta.events
+    events: Any = LightBedrock(sandboxed())._client.meta.events
     assert events.emit("before-send.bedrock-runtime.ConverseStream", request=None) == []
 
 
@@ -338,7 +332,7 @@ def test_a_pool_of_another_make_is_left_to_the_client(server: Any, sandboxed: Ma
     server.then(type(server.answers[0])(200, OK))
     monkeypatch.setattr(lean_http, "_NEEDED", ("_get_conn", "gone"))
     monkeypatch.delattr(LeanSession, "_exchange")
-    assert bedrock.Bedrock(sandboxed()).send(NANO, REQUESTS[0]).text == "hello"
+    assert LightBedrock(sandboxed()).send(NANO, REQUESTS[0]).text == "hello"
 
 
 def test_a_stuck_server_is_a_read_timeout_and_one_call(sandboxed: Make, ours: type[bedrock.Bedrock]) -> None:
@@ -358,7 +352,7 @@ def test_nothing_listens(sandboxed: Make) -> None:
     assert caught.value.kind == "unreachable"
 
 
-@pytest.mark.parametrize("provider", [bedrock.Bedrock, FastBedrock])
+@pytest.mark.parametrize("provider", [bedrock.Bedrock, LightBedrock, FastBedrock])
 def test_wrong_arguments_are_found_before_the_first_call(server: Any, sandboxed: Make, provider: type[bedrock.Bedrock]) -> None:
     """Without it, with the client's own check off, a wrong type would be sent and be the server's to explain."""
     with pytest.raises(CallError, match="maxTokens") as caught:
@@ -400,6 +394,14 @@ def test_it_is_off_unless_asked_for(sandboxed: Make, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("WORKSHOP_FAST_CLIENT", "1")
     assert type(Gateway(sandboxed()).provider("bedrock")) is FastBedrock
     assert type(Gateway(sandboxed(), fast=False).provider("bedrock")) is bedrock.Bedrock
+
+
+def test_boto3s_client_is_left_as_it_is_unless_many_calls_are_to_come(sandboxed: Make) -> None:
+    """Without it a lab would show a client with another session, or a bulk run would pay for what each call does again."""
+    events: Any = Gateway(sandboxed()).provider("bedrock")._client.meta.events  # type: ignore[attr-defined]
+    assert events.emit("before-send.bedrock-runtime.Converse", request=None) == []
+    assert type(Gateway(sandboxed(), many=True).provider("bedrock")) is LightBedrock
+    assert type(Gateway(sandboxed(), many=True, fast=True).provider("bedrock")) is FastBedrock
 
 
 def test_no_settings_of_the_sandbox_reach_a_real_credential(server: Any, sandboxed: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ class Station:
         `pacers` are used in place of new ones that keep to the pace.
         """
         self._pacers = pacers or Pacers(pace.limits, pace.at_once, pace.max_calls)
-        raw = Gateway(settings)
+        raw = Gateway(settings, many=True)
         names = {catalog.model(key).provider for key in models_of(policy)} | ({"bedrock"} if settings.guardrail_id else set())
         providers = {name: Paced(raw.provider(name), self._pacers) for name in sorted(names)}
         retries = RetryPolicy(

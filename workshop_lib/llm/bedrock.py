@@ -23,10 +23,8 @@ from botocore.validate import ParamValidator
 
 from workshop_lib.catalog import Model
 from workshop_lib.errors import SettingsError
-from workshop_lib.llm.alike_signing import sign_alike
 from workshop_lib.llm.bedrock_reading import UNREADABLE, read, read_screened, readable_error
 from workshop_lib.llm.errors import CallError, Kind, header_number, kind_of_status, one_line
-from workshop_lib.llm.lean_sending import send_lean
 from workshop_lib.llm.types import Guardrail, RawReply, Request, Screened
 from workshop_lib.settings import Settings
 
@@ -148,18 +146,12 @@ def converse_arguments(model: Model, request: Request) -> dict[str, Any]:
 
 
 class Bedrock:
-    """The provider for models on Amazon Bedrock."""
+    """The provider for models on Amazon Bedrock, by boto3's client."""
 
     def __init__(self, settings: Settings) -> None:
         self._client = client(settings, checked=False)
-        self._prepare(settings)
         self._client.meta.events.register("before-parse.bedrock-runtime", readable_error)
         self._checked: set[tuple[str, ...]] = set()
-
-    def _prepare(self, settings: Settings) -> None:
-        """Take work off the client that it would do again for every call."""
-        sign_alike(self._client)
-        send_lean(self._client, files_of(settings))
 
     def send(self, model: Model, request: Request) -> RawReply:
         """Make one Converse call; log-probabilities, which Converse has no field for, are refused before it."""

@@ -75,9 +75,6 @@ class FastBedrock(Bedrock):
         events.register("before-sign.bedrock-runtime.Converse", self._on_sign)
         events.register("before-send.bedrock-runtime.Converse", self._on_send)
 
-    def _prepare(self, settings: Settings) -> None:
-        """Leave the client as it is: it is asked for the form of a request only."""
-
     def _converse(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
         form = self._forms.get(arguments["modelId"]) or self._learn(arguments)
         response = self._session.send(form.request(arguments))

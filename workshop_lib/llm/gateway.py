@@ -22,6 +22,14 @@ def _bedrock(settings: Settings) -> Provider:
     return Bedrock(settings)
 
 
+def _bedrock_for_many(settings: Settings) -> Provider:
+    if settings.fast_client:
+        return _bedrock(settings)
+    from workshop_lib.llm.bedrock_light import LightBedrock
+
+    return LightBedrock(settings)
+
+
 def _openai_chat(settings: Settings) -> Provider:
     if settings.fast_client:
         from workshop_lib.llm.openai_fast import FastOpenAIChat
@@ -33,6 +41,7 @@ def _openai_chat(settings: Settings) -> Provider:
 
 
 _PROVIDERS: Mapping[str, Callable[[Settings], Provider]] = {"bedrock": _bedrock, "nim": _openai_chat}
+_FOR_MANY: Mapping[str, Callable[[Settings], Provider]] = {"bedrock": _bedrock_for_many}
 _SHORTEST_S = 0.001
 
 
@@ -46,7 +55,8 @@ def price(model: catalog.Model, usage: Usage | None) -> Cost:
 class Gateway:
     """Callable as `gateway(model, request) -> Reply`; providers are connected when first needed. Safe to share between threads.
 
-    `fast` says whether calls go by the lean path, which makes the SDKs' requests with less CPU; the settings say it if it does not.
+    `fast` says whether calls go by the lean path, which makes the SDKs' requests with less CPU; the settings say it if it does not. `many` says that
+    thousands of calls are to come: boto3's client then signs and sends them with less CPU.
     """
 
     def __init__(
@@ -56,10 +66,12 @@ class Gateway:
         providers: Mapping[str, Provider] | None = None,
         *,
         fast: bool | None = None,
+        many: bool = False,
     ) -> None:
         self.settings = settings if fast is None else settings.model_copy(update={"fast_client": fast})
         self.policy = policy or retry.RetryPolicy(settings.max_retries, settings.retry_base_s, settings.retry_cap_s)
         self._providers: dict[str, Provider] = dict(providers or {})
+        self._connect = _FOR_MANY if many else {}
         self._lock = threading.Lock()
 
     def __call__(self, model: str, request: Request) -> Reply:
@@ -105,5 +117,5 @@ class Gateway:
             return known
         with self._lock:  # boto3 wants its client made once, by one thread
             if name not in self._providers:
-                self._providers[name] = _PROVIDERS[name](self.settings)
+                self._providers[name] = (self._connect.get(name) or _PROVIDERS[name])(self.settings)
             return self._providers[name]
