@@ -5,6 +5,8 @@ import os
 import random
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,8 +112,56 @@ def test_an_output_deleted_while_running_is_noticed(tmp_path: Path) -> None:
     out = tmp_path / "out.ndjson"
     journal = _written(out, range(3))
     out.unlink()
-    with pytest.raises(DataError, match="deleted or replaced"):
+    with pytest.raises(DataError, match=r"out.ndjson was deleted or replaced"):
         journal.sync()
+    journal.close()  # what was told is not told again, in other words
+
+
+def _deleted(sidecar: Path) -> None:
+    sidecar.unlink()
+
+
+def _replaced(sidecar: Path) -> None:
+    copy = sidecar.with_name("copy")
+    copy.write_bytes(sidecar.read_bytes())
+    copy.replace(sidecar)
+
+
+@pytest.mark.parametrize("take_away", [_deleted, _replaced])
+@pytest.mark.parametrize("noticed_by", [Journal.sync, Journal.close])
+def test_a_journal_taken_away_while_running_is_noticed(tmp_path: Path, take_away: Callable[[Path], None], noticed_by: Callable[[Journal], None]) -> None:
+    """Without it a run would pay for hours for rows that no run can go on with."""
+    out, sidecar = tmp_path / "out.ndjson", tmp_path / "out.ndjson.journal"
+    journal = _written(out, range(3))
+    take_away(sidecar)
+    with pytest.raises(DataError) as told:
+        noticed_by(journal)
+    journal.close()
+    assert str(told.value) == (
+        f"{sidecar} was deleted or replaced while the run was writing it. The rows in {out} are whole, but without it no run can go on from them: "
+        "copy them if you want them, and run the command again with --restart, which asks every ticket again."
+    )
+    assert out.read_bytes() == b"".join(map(_row, range(3)))
+
+
+def test_an_output_that_another_run_took_over_is_not_called_whole(tmp_path: Path) -> None:
+    """Without it a person would copy rows that another run has cut off."""
+    out, sidecar = tmp_path / "out.ndjson", tmp_path / "out.ndjson.journal"
+    journal = _written(out, range(3))
+    sidecar.unlink()
+    other = open_journal(out, IDENTITY, restart=True)
+    with pytest.raises(DataError, match=r"and .*out.ndjson was changed by something else too. Run the command again with --restart"):
+        journal.sync()
+    other.close()
+
+
+def test_a_journal_is_looked_for_at_a_sync_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it every ticket would pay for a question to the file system."""
+    journal = open_journal(tmp_path / "out.ndjson", IDENTITY)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)  # so that no sync is due
+    monkeypatch.setattr(os, "stat", lambda *_: pytest.fail("the file system was asked"))
+    for line in range(3):
+        journal.add(line, _row(line), 0.25)
 
 
 def test_a_full_disk_is_one_line_and_leaves_a_file_that_can_be_gone_on_with(tmp_path: Path) -> None:

@@ -177,18 +177,21 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path) ->
     assert_each_once(out, names)
 
 
-def test_an_output_deleted_while_running_is_noticed(tmp_path: Path) -> None:
-    """Without it a run would pay for hours into a file that nobody can find."""
+@pytest.mark.parametrize("gone", ["out.ndjson", "out.ndjson.journal"])
+def test_an_output_deleted_while_running_is_noticed(tmp_path: Path, gone: str) -> None:
+    """Without it a run would pay for hours into a file that nobody can find, or that no run can go on with."""
     source, out = tmp_path / "in.ndjson", tmp_path / "out.ndjson"
     tickets(source, 2000)
     with serving({"latency_s": 0.01}) as stub:
         run = stub.bulk(source, "--out", out, "--concurrency", "4")
         stub.get("/asked/50")
-        out.unlink()
+        (tmp_path / gone).unlink()
         status, _, said = finished(run)
         assert stub.get("/ledger")["asked"] < 2000
     assert status == 1
-    assert "deleted or replaced" in said
+    assert said.count("deleted or replaced") == 1
+    assert f"{gone} was deleted or replaced" in said
+    assert "Traceback" not in said
 
 
 def test_two_runs_on_one_output_are_refused(tmp_path: Path) -> None:

@@ -109,8 +109,12 @@ def test_connections_are_kept_if_they_may_be(serve: Any, answer: bytes, opened: 
         (b"not http, connection: close\r\n\r\n", bc.ConnectionClosedError),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + b"a: b\r\n" * 200 + b"\r\n", bc.ConnectionClosedError),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\na: " + b"b" * 70_000 + b"\r\n\r\n", bc.ConnectionClosedError),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n{}", bc.ConnectionClosedError),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n{}", bc.ConnectionClosedError),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n-5\r\n{}", bc.ConnectionClosedError),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + b"f" * 30 + b"\r\n{}", bc.ConnectionClosedError),
     ],
-    ids=["cut chunk", "no http", "many headers", "long header"],
+    ids=["cut chunk", "no http", "many headers", "long header", "no length of a body", "a number too long", "chunk below nothing", "no length of a chunk"],
 )
 def test_what_is_no_answer_is_a_closed_connection(serve: Any, answer: bytes, error: type[Exception]) -> None:
     """Without it half an answer could pass for a whole one, or an odd one end the run with an unknown exception."""

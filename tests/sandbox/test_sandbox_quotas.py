@@ -1,13 +1,17 @@
 """Quotas: requests per minute, and tokens reserved at the start and settled at the end, with a hand-turned clock and through clients."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import openai
 import pytest
+from botocore.config import Config
 from pydantic import ValidationError
 
 from workshop_lib import catalog
+from workshop_lib.sandbox import process
 from workshop_lib.sandbox.ask import Completion
 from workshop_lib.sandbox.faults import Failure
 from workshop_lib.sandbox.quotas import Admission, Quota, Quotas
@@ -123,6 +127,29 @@ def test_quotas_reach_both_clients_as_their_services_throttle(bedrock: Any, chat
         assert call("DELETE", f"/sandbox/quotas?scope={scope}")[2]["ended"] == 1
     assert call("GET", f"/sandbox/ledger?scope={scope}")[2]["total"]["throttled"] == 2
     bedrock.converse(modelId=NANO.id, **ask)
+
+
+def test_a_quota_counts_every_client_together(sandbox: process.Address, call: Call, scope: str) -> None:
+    """Without it many runs at once would each have the quota for themselves, and learn nothing of sharing one."""
+    call("POST", "/sandbox/quotas", {"scope": scope, "model": "sonnet", "rpm": 1})
+    names = [SONNET.id, f"arn:aws:bedrock:us-west-2:111122223333:inference-profile/{SONNET.id}"] * 3
+    config = Config(retries={"total_max_attempts": 1}, signature_version="v4")
+    clients = [boto3.client("bedrock-runtime", config=config.merge(Config(user_agent=f"client/{number}"))) for number in range(6)]
+
+    def ask(client: Any, name: str) -> int:
+        try:
+            client.converse(modelId=name, messages=[{"role": "user", "content": [{"text": "hello"}]}], requestMetadata={"scope": scope})
+        except client.exceptions.ThrottlingException:
+            return 429
+        return 200
+
+    try:
+        with ThreadPoolExecutor(len(clients)) as at_once:
+            assert sorted(at_once.map(ask, clients, names)) == [200, 429, 429, 429, 429, 429]
+    finally:
+        call("DELETE", f"/sandbox/quotas?scope={scope}")
+    total = call("GET", f"/sandbox/ledger?scope={scope}")[2]["total"]
+    assert (total["ok"], total["throttled"]) == (1, 5)
 
 
 def test_a_stream_settles_too(bedrock: Any, call: Call, scope: str) -> None:

@@ -79,8 +79,9 @@ class Journal:
     `finished` holds the input lines that are done, `ids` the ids of their tickets, `totals` what they come to.
     """
 
-    def __init__(self, out: Path, rows: IO[bytes], records: IO[bytes], state: "_State") -> None:
+    def __init__(self, out: Path, sidecar: Path, rows: IO[bytes], records: IO[bytes], state: "_State") -> None:
         self.out = out
+        self._sidecar = sidecar
         self.finished = state.finished
         self.ids = state.ids
         self.totals = state.totals
@@ -91,6 +92,7 @@ class Journal:
             os.lseek(file.fileno(), file.tell(), os.SEEK_SET)
         self._synced_at = time.monotonic()
         self._unsynced = False
+        self._taken_away = False
 
     def add(
         self, line: int, rows: bytes, usd: float, *, key: bytes = NO_KEY, failed: bool = False, escalated: bool = False, cost_complete: bool = True
@@ -121,28 +123,37 @@ class Journal:
         self._unsynced = True
 
     def sync(self, *, last: bool = False) -> None:
-        """Wait until everything written is on disk; raise DataError if the output was taken away meanwhile."""
+        """Wait until everything written is on disk; raise DataError if the output or its journal was taken away meanwhile."""
         if not self._unsynced:
             return
-        try:
-            there = os.stat(self.out)
-        except OSError:
-            there = None
-        if there is None or there.st_ino != os.fstat(self._rows.fileno()).st_ino:
-            raise DataError(f"{self.out} was deleted or replaced while the run was writing it. Run the command again with --restart.")
+        out_there = _there(self.out, self._rows)
+        self._taken_away = not (out_there and _there(self._sidecar, self._records))
         os.fsync(self._rows.fileno())
+        if self._taken_away:
+            raise self._gone(out_there)
         self._record(_SYNCED, NO_KEY, 0.0, b"", _CLOSED * last)
         os.fsync(self._records.fileno())
         self._synced_at = time.monotonic()
         self._unsynced = False
 
+    def _gone(self, out_there: bool) -> DataError:
+        if not out_there:
+            return DataError(f"{self.out} was deleted or replaced while the run was writing it. Run the command again with --restart.")
+        what = f"{self._sidecar} was deleted or replaced while the run was writing it"
+        if os.fstat(self._rows.fileno()).st_size != self._end:  # as by another run, which found the journal free
+            return DataError(f"{what}, and {self.out} was changed by something else too. Run the command again with --restart.")
+        return DataError(
+            f"{what}. The rows in {self.out} are whole, but without it no run can go on from them: "
+            "copy them if you want them, and run the command again with --restart, which asks every ticket again."
+        )
+
     def close(self, *, nothing_in_work: bool = True) -> None:
-        """Sync and let go of the files; the journal stays, so that a later run knows what is finished.
+        """Sync and let go of the files; the journal stays, so that a later run knows what is finished. What a sync found gone is not told again.
 
         Tickets that were in work may have been charged: the cost of an output that was not closed with `nothing_in_work` is a lower bound.
         """
         try:
-            self._unsynced = True
+            self._unsynced = not self._taken_away
             self.sync(last=nothing_in_work)
         except OSError as error:
             raise _unwritable(self.out, error) from error
@@ -190,11 +201,11 @@ def _resumed(out: Path, sidecar: Path, records: IO[bytes], identity: Mapping[str
         records.truncate(0)
         records.write(json.dumps({"format": FORMAT, **identity}).encode() + b"\n")
         records.flush()
-        return Journal(out, rows, records, _State())
+        return Journal(out, sidecar, rows, records, _State())
     state = _replay(records, rows)
     rows.truncate(state.end)
     rows.seek(state.end)
-    journal = Journal(out, rows, records, state)
+    journal = Journal(out, sidecar, rows, records, state)
     if not state.closed and not paid_elsewhere:  # tickets were in work when that run was killed, and what they cost is not known
         journal.spent(0.0, cost_complete=False)
     return journal
@@ -267,6 +278,14 @@ def _write(file: IO[bytes], content: bytes) -> None:
     written = os.write(file.fileno(), content)
     while written < len(content):
         written += os.write(file.fileno(), content[written:])
+
+
+def _there(path: Path, file: IO[bytes]) -> bool:
+    """Say whether an open file is still what its path names."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except OSError:
+        return False
 
 
 def _open(path: Path) -> IO[bytes]:

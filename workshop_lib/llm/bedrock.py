@@ -1,7 +1,8 @@
 """Amazon Bedrock through boto3's Converse: the client with its traps handled, one call, and its errors in our words."""
 
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
@@ -150,7 +151,8 @@ class Bedrock:
 
     def __init__(self, settings: Settings) -> None:
         self._client = client(settings, checked=False)
-        self._client.meta.events.register("before-parse.bedrock-runtime", readable_error)
+        self._client.meta.events.register("before-parse.bedrock-runtime", self._on_reply)
+        self._mine = threading.local()
         self._checked: set[tuple[str, ...]] = set()
 
     def send(self, model: Model, request: Request) -> RawReply:
@@ -163,12 +165,27 @@ class Bedrock:
             response = self._converse(arguments)
         except (ClientError, BotoCoreError) as error:
             raise translate(error, model.id) from error
-        except UNREADABLE:
-            response = {}
+        except UNREADABLE as error:
+            raise _not_made(error, model.id) from error
         return read(response)
 
     def _converse(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        return self._client.converse(**arguments)
+        """Make a call; return nothing for a reply that cannot be read, and let propagate what was raised before there was one."""
+        return self._by_client(self._client.converse, arguments)
+
+    def _by_client(self, operation: Callable[..., Mapping[str, Any]], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._mine.replied = False
+        try:
+            return operation(**arguments)
+        except UNREADABLE:
+            if not self._mine.replied:
+                raise
+            return {}
+
+    def _on_reply(self, response_dict: dict[str, Any], **_: Any) -> None:
+        """Note that a reply to this thread's call arrived: from here on an error is one of reading it."""
+        self._mine.replied = True
+        readable_error(response_dict)
 
     def _check(self, arguments: dict[str, Any]) -> None:
         """Compare arguments with the service's model, as the client would, the first time that a model is asked with these settings."""
@@ -184,15 +201,25 @@ class Bedrock:
 
     def screen(self, guardrail: Guardrail, text: str, source: Literal["INPUT", "OUTPUT"]) -> Screened:
         """Make one ApplyGuardrail call on a text; raise CallError, naming the guardrail, if it fails."""
+        name = f"guardrail {guardrail.identifier}"
+        arguments = {
+            "guardrailIdentifier": guardrail.identifier,
+            "guardrailVersion": guardrail.version,
+            "source": source,
+            "content": [{"text": {"text": text}}],
+        }
         try:
-            response = self._client.apply_guardrail(
-                guardrailIdentifier=guardrail.identifier, guardrailVersion=guardrail.version, source=source, content=[{"text": {"text": text}}]
-            )
+            response = self._by_client(self._client.apply_guardrail, arguments)
         except (ClientError, BotoCoreError) as error:
-            raise translate(error, f"guardrail {guardrail.identifier}") from error
-        except UNREADABLE:
-            return read_screened({}, text)
+            raise translate(error, name) from error
+        except UNREADABLE as error:
+            raise _not_made(error, name) from error
         return read_screened(response, text)
+
+
+def _not_made(error: Exception, name: str) -> CallError:
+    """Return the error of a call that failed here before anything was answered: a walk stops at it, where a reply that cannot be read escalates."""
+    return CallError("validation", name, f"the request could not be made ({type(error).__name__}: {error}).")
 
 
 def translate(error: ClientError | BotoCoreError, model_id: str) -> CallError:

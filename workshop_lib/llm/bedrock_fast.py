@@ -5,7 +5,6 @@ invocation id, date and signature. What comes back in any other than the usual f
 """
 
 import json
-import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 
 from workshop_lib.llm.bedrock import Bedrock, files_of
+from workshop_lib.llm.bedrock_reading import UNREADABLE
 from workshop_lib.llm.lean_http import answered, prepared
 from workshop_lib.llm.lean_sending import session_of
 from workshop_lib.llm.lean_signing import Signing, signing
@@ -70,7 +70,6 @@ class FastBedrock(Bedrock):
         super().__init__(settings)
         self._session = session_of(self._client, files_of(settings))
         self._forms: dict[str, _Form] = {}
-        self._mine = threading.local()
         events: Any = self._client.meta.events  # typed as if no handler could answer
         events.register("before-sign.bedrock-runtime.Converse", self._on_sign)
         events.register("before-send.bedrock-runtime.Converse", self._on_send)
@@ -78,7 +77,10 @@ class FastBedrock(Bedrock):
     def _converse(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
         form = self._forms.get(arguments["modelId"]) or self._learn(arguments)
         response = self._session.send(form.request(arguments))
-        return _usual(response) or self._read_by_client(response, arguments)
+        try:
+            return _usual(response) or self._read_by_client(response, arguments)
+        except UNREADABLE:
+            return {}
 
     def _learn(self, arguments: dict[str, Any]) -> _Form:
         """Let the client prepare a request, and keep what it has in common with those to come."""

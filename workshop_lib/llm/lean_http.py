@@ -72,9 +72,7 @@ class LeanSession(URLLib3Session):
             socket_ = self._connected(connection)
             socket_.settimeout(self._read_timeout_s if not request.context else request.context.get("read_timeout", self._read_timeout_s))
             socket_.sendall(_head(request) + request.body)
-            response = _Response(socket_, method=request.method)
-            response.begin()
-            body = _whole(response)
+            response, body = _received(socket_, request.method)
             reusable = not response.will_close
             return answered(request.url, response.status, response.fields, body)
         except NewConnectionError as error:
@@ -179,6 +177,16 @@ class _Response(http.client.HTTPResponse):
             name, value = name.strip().lower(), value.strip()
             fields[name] = f"{fields[name]}, {value}" if name in fields else value
         raise http.client.HTTPException(f"got more than {_MOST_HEADERS} headers")
+
+
+def _received(socket_: socket.socket, method: str) -> tuple[_Response, bytes]:
+    """Return a response and its body; raise an error of HTTP's for what is none, also where the standard library raises another."""
+    response = _Response(socket_, method=method)
+    try:
+        response.begin()
+        return response, _whole(response)
+    except (ValueError, OverflowError) as error:  # a length that no body can have
+        raise http.client.HTTPException(str(error)) from error
 
 
 def _whole(response: _Response) -> bytes:
