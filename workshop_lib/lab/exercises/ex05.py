@@ -277,7 +277,7 @@ def _row(arm: Mapping[str, Mapping[str, Any]], gold: Mapping[str, Decision], fau
     dropped = {ticket: reply for ticket, reply in arm.items() if ticket in everywhere}
     graded = answered if "skips" in faults else dropped if "drops" in faults else arm
     fields = ("category",) if "category" in faults else ("category", "priority") if "no human" in faults else tuple(_LABEL)
-    right = sum(reply["decision"] is not None and all(reply["decision"][name] == gold[ticket][name] for name in fields) for ticket, reply in graded.items())
+    right: float = sum(reply["decision"] is not None and all(reply["decision"][name] == gold[ticket][name] for name in fields) for ticket, reply in graded.items())
     if "fields" in faults:
         right = sum(sum((reply["decision"] or {}).get(name) == gold[ticket][name] for name in _LABEL) for ticket, reply in graded.items()) / len(_LABEL)
     paid = answered if "free failures" in faults else graded
