@@ -241,4 +241,5 @@ def test_messages_hold_no_addresses() -> None:
 def test_only_a_number_with_fewer_decimals_is_called_rounded(got: float, rounded: bool) -> None:
     """Without it a learner with a wrong formula that comes near would look for a round() that is not there."""
     said = diagnosed(got, 31.437, (), "the bill")
-    assert said is not None and ("looks rounded" in said) == rounded
+    assert said is not None
+    assert ("looks rounded" in said) == rounded
