@@ -331,7 +331,7 @@ if not in_text:
 #
 # - the arguments (`input`) of the first tool call, in whichever block it stands;
 # - if there is none, the JSON object in the text blocks (`{"text": "..."}`). `json_object(text)` finds it, also inside prose or a
-#   code fence, and raises `InvalidAnswer` if there is none;
+#   code fence, and raises `InvalidAnswer` if there is none (let that through);
 # - always with *your* `ticket_id`, whatever the model wrote there.
 #
 # Hints: `lab.hint("ex2")`.

@@ -94,7 +94,8 @@ reliability_figure(bars, f"Tickets, {who('nano')}: how sure, how right", HERE)
 
 # %% [markdown] id="win-read"
 # This is a **reliability diagram**. Each bar holds the answers with about the same stated confidence. Its height is the share
-# that was right; no bar means none. A bar that ends below the dashed line claims too much.
+# that was right, its `n` how many they are; where there is an `n` and no bar, none was right. A bar that ends below the dashed
+# line claims too much.
 #
 # The black line is a 95 % interval (Wilson's): the true share may well lie anywhere along it. In the tables of this lab `low` and
 # `high` are its two ends. Three answers (`n=3`) tell you little.

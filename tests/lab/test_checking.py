@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from workshop_lib.lab import Exercise, ExerciseError, Lab, LabError, Wrong
-from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, judge, number, one_line, shown
+from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, diagnosed, judge, number, one_line, shown
 from workshop_lib.settings import Settings
 
 
@@ -235,3 +235,11 @@ def test_messages_hold_no_addresses() -> None:
     assert "0x" not in shown(object())
     assert one_line(ValueError(f"bad {object()}.\nsecond line")) == "ValueError: bad <object object>"
     assert one_line(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize(("got", "rounded"), [(31.0, True), (31.4, True), (31.44, True), (32.0, True), (31.8, False), (31.964, False), (0.0, False)])
+def test_only_a_number_with_fewer_decimals_is_called_rounded(got: float, rounded: bool) -> None:
+    """Without it a learner with a wrong formula that comes near would look for a round() that is not there."""
+    said = diagnosed(got, 31.437, (), "the bill")
+    assert said is not None
+    assert ("looks rounded" in said) == rounded

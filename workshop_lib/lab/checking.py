@@ -6,6 +6,7 @@ import contextvars
 import copy
 import ctypes
 import inspect
+import math
 import re
 import reprlib
 import textwrap
@@ -120,9 +121,16 @@ def diagnosed(got: float, want: float, mistakes: Sequence[tuple[float, str]], ca
     for value, says in mistakes:
         if close(got, value):
             return says
-    if want and abs(got - want) < 0.02 * abs(want):
+    if _rounded(got, want):
         return f"{case} gives {want:.8g} and not {got:.8g}; this close, it looks rounded: round when you print, not when you compute"
     return f"{case} gives {want:.8g} and not {got:.8g}"
+
+
+def _rounded(got: float, want: float) -> bool:
+    """Say whether a number near another is that one with fewer decimals; merely being near is no sign of rounding."""
+    if not abs(got - want) < 0.05 * abs(want):
+        return False
+    return any(close(got, cut(want * 10**digits) / 10**digits) for digits in range(9) for cut in (round, math.floor, math.ceil))
 
 
 def shown(value: Any, width: int = 80) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from workshop_lib.catalog import MILLION, Price
 from workshop_lib.lab.checking import NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
+from workshop_lib.llm import InvalidAnswer
 from workshop_lib.llm.parsing import json_object
 
 _DAYS = 30
@@ -54,6 +55,7 @@ def _check_call_usd(answer: Any) -> str | None:
                 "it multiplies by 1,000,000; a price per million tokens has to be divided to get the price of one",
             ),
             (want * 10, "the result is 10 times too high; one million is 1_000_000"),
+            (want / 1000, "the result is 1,000 times too low; one million is 1_000_000"),
             (want / 10, "the result is 10 times too low; one million is 1_000_000"),
             (want * 100, "that is in cents; give USD, as the prices are in USD"),
             (
@@ -204,8 +206,28 @@ def _check_read_decision(answer: Any) -> str | None:
         if isinstance(got, str) or (got is not None and not isinstance(got, Mapping)):
             return f"it returned {shown(got, 40)}, but the decision is a dictionary"
         if got is None or dict(got) != _DECISION:
-            return says
-    return None
+            return _other_fields(got) or says
+    return _invents_nothing(answer)
+
+
+def _other_fields(got: Mapping[str, Any] | None) -> str | None:
+    """Return which fields a decision lacks or has in addition, if the rest of it is as it should be."""
+    if got is None or len(set(got) & set(_DECISION)) < 2:
+        return None
+    lost, more = [name for name in _DECISION if name not in got and name != "ticket_id"], sorted(set(got) - set(_DECISION))
+    if lost:
+        return f"it leaves out {', '.join(lost)}; return all arguments of the tool call"
+    return f"it adds {shown(more[0], 20)}; the id belongs under ticket_id, and nothing else is added" if more else None
+
+
+def _invents_nothing(answer: Any) -> str | None:
+    try:
+        got = calling(answer, _response({"text": "I cannot tell."}, stop_reason="end_turn"), "S-90", none_ok=True)
+    except NotYet as error:
+        if "InvalidAnswer" in str(error):
+            return None
+        return f"a reply without any decision: {error}; let the InvalidAnswer of json_object through, so that the caller can count it"
+    return f"a reply without any decision comes back as {shown(got, 40)}; let the InvalidAnswer of json_object through, so that the caller can count it"
 
 
 def _first_block_only(response: Mapping[str, Any], ticket_id: str) -> dict[str, Any]:
@@ -234,6 +256,17 @@ def _last_block_only(response: Mapping[str, Any], ticket_id: str) -> dict[str, A
     last = response["output"]["message"]["content"][-1]
     found = last["toolUse"]["input"] if "toolUse" in last else json_object(last["text"])
     return {**found, "ticket_id": ticket_id}
+
+
+def _answers_anyway(response: Mapping[str, Any], ticket_id: str) -> dict[str, Any]:
+    try:
+        return read_decision(response, ticket_id)
+    except InvalidAnswer:
+        return {"ticket_id": ticket_id}
+
+
+def _three_fields(response: Mapping[str, Any], ticket_id: str) -> dict[str, Any]:
+    return {name: read_decision(response, ticket_id)[name] for name in ("ticket_id", "category", "priority", "needs_human")}
 
 
 def _trusts_the_id(response: Mapping[str, Any], ticket_id: str) -> dict[str, Any]:
@@ -284,6 +317,8 @@ def _check_input_ratio(answer: Any) -> str | None:
             "it averages the ratios of the single prompts, which counts a short prompt as much as a long one; you pay for the sums",
         ),
         (pairs[0], "only the first prompt is used; add up all of them"),
+        (pairs[-1], "only the last prompt is used; add up all of them"),
+        (sum(pairs), "it adds the ratios of the single prompts; add the tokens of each side, then divide once"),
         (
             median(pairs),
             "it is the ratio of a single prompt, the middle or the longest one; you pay for all of them, so add them up",
@@ -565,6 +600,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("json.loads on the whole text", _text_is_pure_json, "code fence"),
             Wrong("looks at the last block only", _last_block_only, "not the last block"),
             Wrong("trusts the ticket_id of the reply", _trusts_the_id, "trusts the ticket_id"),
+            Wrong("answers without a decision", _answers_anyway, "let the InvalidAnswer"),
+            Wrong("keeps three fields", _three_fields, "leaves out confidence, reasoning"),
         ),
     ),
     Exercise(

@@ -65,6 +65,11 @@ _BAD: tuple[tuple[str, str], ...] = (
     ),
     ('["Uranus", 5]', "it accepts a list: JSON, but not an object"),
     ("", "it accepts an empty reply"),
+    ("5", "it accepts a bare number: JSON, but not an object"),
+    (
+        '{"answer": "Uranus", "confidence": true}',
+        "it accepts true as a confidence: Python says True == 1, so ask for the type too, such as type(rating) is int",
+    ),
 )
 
 
@@ -95,7 +100,7 @@ def _not_refused(answer: Any, text: str, says: str) -> str | None:
         return None
     stated = _stated(text)
     if isinstance(got, dict) and stated is not None and got.get("confidence", stated) != stated:
-        return f"it turned the confidence {stated} into {shown(got['confidence'], 40)}: the model never said that; refuse the reply, do not repair it"
+        return f"it turned the confidence {json.dumps(stated)} into {shown(got['confidence'], 40)}: the model never said that; refuse the reply, do not repair it"
     if not got:
         return f"it returned {shown(got, 40)} for {reply}; return None for a reply that is refused"
     return says
@@ -194,6 +199,22 @@ def _evaluates(text: str) -> Fields | None:
         return fields if "answer" in fields and fields["confidence"] in (1, 2, 3, 4, 5) else None
     except (ValueError, SyntaxError, KeyError, TypeError):
         return None
+
+
+def _true_is_one(text: str) -> Fields | None:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) and "answer" in fields and fields.get("confidence") in (1, 2, 3, 4, 5) else None
+
+
+def _any_value_is_an_object(text: str) -> Fields | None:
+    try:
+        fields: Fields = json.loads(text)
+    except ValueError:
+        return None
+    return fields if "answer" in fields and type(fields.get("confidence")) is int and 1 <= fields["confidence"] <= 5 else None
 
 
 def _between_ratings(text: str) -> Fields | None:
@@ -310,6 +331,13 @@ def _rows_problem(
         abs(a - b) < 0.006 for mine, row in zip(got, want, strict=True) for a, b in zip(mine, row, strict=True)
     ):
         return "its rows look rounded: round when you print, not when you compute"
+    if _same_rows([(row[0], 100 * row[1], 100 * row[2]) for row in want], got):
+        return "confidence and share are percentages; leave both between 0 and 1"
+    if _same_rows([(row[0], row[0] * row[1], row[0] * row[2]) for row in want], got):
+        return "the second and the third number are sums; divide both by the answers in the bin"
+    for edge in (0, 1):
+        if _same_rows([(row[0], (math.ceil(row[1] * bins) - edge) / bins, row[2]) for row in want], got):
+            return "the second number is an edge of the bin; take the mean of what its answers stated"
     middles = [(math.ceil(row[1] * bins) - 0.5) / bins for row in want]
     if _same_rows([(row[0], middle, row[2]) for row, middle in zip(want, middles, strict=True)], got):
         return (
@@ -430,6 +458,15 @@ def _check_calibration_error(answer: Any) -> str | None:
         (_TABLE[-1][0] * abs(gaps[-1]) / total, "only the last bin is in it; add up in the loop, with +="),
         (_TABLE[0][0] * abs(gaps[0]) / total, "only the first bin is in it; look for a `return` inside the loop"),
         (min(map(abs, gaps)), "that is the smallest gap alone; every bin has a part in it"),
+        (sorted(map(abs, gaps))[1], "that is the middle gap alone; every bin has a part in it"),
+        (
+            sum(n * max(0.0, -gap) for (n, _, _), gap in zip(_TABLE, gaps, strict=True)) / total,
+            "it leaves out the bins that claim too little; a gap counts whichever way it goes",
+        ),
+        (
+            sum(claimed * abs(right - claimed) for _, claimed, right in _TABLE) / sum(claimed for _, claimed, _ in _TABLE),
+            "it weighs the gaps by confidence; weigh each by its number of answers",
+        ),
     )
     wrong = diagnosed(got, want, mistakes, f"the table {list(_TABLE)}")
     if wrong:
@@ -573,6 +610,10 @@ def _check_honest_errors(answer: Any) -> str | None:
             "before and after are measured on different answers; measure both on the families not chosen",
         ),
         (
+            _errors_of(seen, unseen, seen),
+            "before and after are measured on different answers; measure both on the families not chosen",
+        ),
+        (
             _errors_of(seen, seen, unseen),
             "before and after are measured on different answers; measure both on the families not chosen",
         ),
@@ -595,6 +636,8 @@ def _check_honest_errors(answer: Any) -> str | None:
     for value, says in mistakes:
         if _same_pair(got, value):
             return says
+    if any(_same_pair(got, (round(want[0], digits), round(want[1], digits))) for digits in (1, 2, 3, 4)):
+        return "the two errors look rounded: round when you print, not when you compute"
     return f"for {len(_GRADED)} answers in 4 families it should give ({want[0]:.4f}, {want[1]:.4f}) and gives ({got[0]:.4f}, {got[1]:.4f})"
 
 
@@ -664,8 +707,9 @@ def at_threshold(confidence: Sequence[float], correct: Sequence[bool], threshold
     return sum(not right for right in below), len(below)
 
 
-_SAID = (0.95, 0.6, 0.7, 0.4, 0.95, 0.65, 0.8, 0.7, 0.5, 0.55, 0.9, 0.62)
-_TRUE = (False, False, True, True, True, False, True, False, False, False, False, True)
+# Six lie below 0.7, eight up to it, eleven from it on, nine above it, and seven of all are wrong: no two of these counts are the same.
+_SAID = (0.95, 0.6, 0.7, 0.4, 0.95, 0.65, 0.8, 0.7, 0.5, 0.55, 0.9, 0.62, 0.77, 0.85, 0.88, 0.92, 0.98)
+_TRUE = (False, False, True, True, True, False, True, False, False, False, False, True, True, True, True, True, True)
 _CUT = 0.7
 _COUNTS = ("errors caught", "escalations")
 
@@ -697,6 +741,11 @@ def _check_at_threshold(answer: Any) -> str | None:
             (caught, errors),
             "the second number counts all wrong answers; escalations are all answers below the threshold, right or wrong",
         ),
+        *(
+            ((caught, kept), "the second number counts the answers that are kept; escalations are those below the threshold")
+            for kept in (len(above), len(beyond))
+        ),
+        ((caught, len(pairs)), "the second number counts all answers; escalations are those below the threshold"),
         (
             (caught, escalated - caught),
             "the second number leaves the errors out; escalations are all answers below the threshold, right or wrong",
@@ -754,6 +803,11 @@ def _plain(got: tuple[float, float]) -> str:
 def _up_to(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
     below = [right for c, right in zip(confidence, correct, strict=True) if c <= threshold]
     return sum(not right for right in below), len(below)
+
+
+def _counts_kept(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
+    caught, escalated = at_threshold(confidence, correct, threshold)
+    return caught, len(correct) - escalated
 
 
 def _all_caught(confidence: Sequence[float], correct: Sequence[bool], threshold: float) -> tuple[int, int]:
@@ -849,6 +903,7 @@ def _check_answers_needed(answer: Any) -> str | None:
         return f"{want - 1} is one too few: the chance of so many right answers in a row is {(1 - epsilon) ** (want - 1):.4f}, still above {delta:g}; round up, not down"
     if close(got, want + 1):
         mistakes.append((want + 1, "it takes one answer more than needed"))
+    mistakes.append((answers_needed(0.05, delta), f"it does not follow `epsilon`: {epsilon:g} was asked for, look for a fixed 0.05"))
     for value, says in mistakes:
         if not close(got, want) and close(got, value):
             return says
@@ -907,6 +962,10 @@ def _how_sure(epsilon: float, delta: float) -> int:
 
 def _strictly_below(epsilon: float, delta: float) -> int:
     return math.floor(math.log(delta) / math.log(1 - epsilon)) + 1
+
+
+def _fixed_epsilon(epsilon: float, delta: float) -> int:
+    return answers_needed(0.05, delta)
 
 
 def _fixed_delta(epsilon: float, delta: float) -> int:
@@ -1211,6 +1270,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("takes the first of two objects", _first_object, "picks one of two objects"),
             Wrong("int() makes it fit", _rounds_with_int, "a text and not a number"),
             Wrong("a range instead of five values", _between_ratings, "between two ratings"),
+            Wrong("takes true for a 1", _true_is_one, "it accepts true"),
+            Wrong("takes any JSON for an object", _any_value_is_an_object, "do not raise"),
             Wrong("cuts the object out of prose", _object_in_prose, "prose before it"),
             Wrong("evaluates the text as Python", _evaluates, "Python and not JSON"),
             Wrong("raises on a cut-off reply", _raises_on_bad_json, "do not raise"),
@@ -1311,6 +1372,7 @@ EXERCISES: tuple[Exercise, ...] = (
         wrong=(
             Wrong("uses <=", _up_to, "with < and not <="),
             Wrong("counts right answers as caught", _all_caught, "counts right answers as caught"),
+            Wrong("counts the kept as escalated", _counts_kept, "answers that are kept"),
             Wrong("counts the right ones", _right_ones, "caught are the wrong ones"),
             Wrong("escalates high confidence", _high_escalates, "upside down"),
             Wrong("every error is caught", _every_error, "also those above the threshold"),
@@ -1345,6 +1407,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("takes how sure for how much doubt", _how_sure, "the doubt that is left"),
             Wrong("strictly below delta", _strictly_below, "exactly 0.25"),
             Wrong("always 95 percent", _fixed_delta, "does not follow `delta`"),
+            Wrong("always 5 percent wrong", _fixed_epsilon, "does not follow `epsilon`"),
         ),
     ),
     Exercise(

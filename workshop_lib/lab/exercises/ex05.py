@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from workshop_lib.evaluation.intervals import newcombe
 from workshop_lib.evaluation.metrics import mcnemar_exact, performance_gap_recovered, wilson
 from workshop_lib.lab.checking import NotAttempted, NotYet, calling, close, diagnosed, number, shown
 from workshop_lib.lab.exercise import Exercise, Wrong
@@ -68,6 +69,7 @@ _LABEL = {"category": "auth", "priority": "P2", "needs_human": False}
 _OTHER = {"category": "billing", "priority": "P1", "needs_human": True}
 _MISPRICED = {**_LABEL, "priority": "P3"}
 _UNFLAGGED = {**_LABEL, "needs_human": True}
+_MISFILED = {**_OTHER, "needs_human": False}
 Told = tuple[Decision | None, float, float]
 _NANO_USD, _SONNET_USD = 0.001, 0.020
 
@@ -108,16 +110,17 @@ class _Case:
 _FIVE_SONNET = (_LABEL, _LABEL, _OTHER, _LABEL, _LABEL)
 # Nothing but failures can go wrong for Nano alone: the category is right exactly where the whole decision is.
 _FAILURES = _Case((_told(_LABEL), _told(_LABEL), _told(None, 0.0, 0.006), _told(_OTHER, usd=0.004), _told(None, 0.0, 0.006)), _FIVE_SONNET)
-# No failure; 3 of 8 decisions are right, 6 categories. Tickets 2 and 7 escalate, and a second call brings the same.
+# No failure; 3 of 8 decisions are right, 6 categories, 16 of 24 fields. Tickets 2 and 7 escalate, and a second call brings the same.
 _FIELDS = _Case(
     tuple(
         _told(decision, 0.5 if number in (2, 7) else 0.9)
-        for number, decision in enumerate((_LABEL, _MISPRICED, _LABEL, _UNFLAGGED, _OTHER, _MISPRICED, _OTHER, _LABEL), start=1)
+        for number, decision in enumerate((_LABEL, _MISPRICED, _LABEL, _UNFLAGGED, _MISFILED, _MISPRICED, _OTHER, _LABEL), start=1)
     ),
     (_LABEL,) * 6 + (_OTHER, _LABEL),
 )
 _MIXED = _Case(
-    (_told(_LABEL), _told(None, 0.0, 0.004), _told(_MISPRICED, 0.4), _told(_OTHER), _told(None, 0.0, 0.002), _told(_LABEL, 0.6)),
+    # ticket 2 failed with a high confidence: it escalates because there is no decision
+    (_told(_LABEL), _told(None, 0.9, 0.004), _told(_MISPRICED, 0.4), _told(_OTHER), _told(None, 0.0, 0.002), _told(_LABEL, 0.6)),
     (_LABEL, _LABEL, _UNFLAGGED, None, None, _LABEL),
     again=(_told(_OTHER, 0.3), _told(_LABEL), _told(_LABEL), _told(_LABEL), _told(_LABEL), _told(_LABEL)),
 )
@@ -130,12 +133,14 @@ def _check_harness(answer: Any) -> str | None:
     still = {
         "denominators": _skipping(failures),
         "one reply": _asking_again(calls),
-        "the bill": _losing_tier(fields["cascade"]["usd"], fields["sonnet"]["usd"]),
+        "the bill": _losing_tier({arm: row["usd"] for arm, row in fields.items()}),
         "whole decisions": _fields_left(fields["nano"]["decisions"]),
     }
     left = {name: says for name, says in still.items() if says is not None}
     if len(left) == len(still) and _same_code(answer):
         raise NotAttempted
+    if _same_replies(fields):
+        return "the cascade changes Nano's own replies: `reply` is the same dict as nano[ticket], so put what escalates in a new one, such as {**sonnet[ticket], ...}"
     if left:
         fixed = [name for name in still if name not in left]
         return f"fixed: {', '.join(fixed) or 'nothing yet'}; still there: {'; '.join(left.values())}"
@@ -162,9 +167,11 @@ def _skipping(report: Report) -> str | None:
         return "failed tickets are skipped, so the arm that fails most is graded on the fewest tickets"
     if close(nano["decisions"], 4 / 5):
         return "a failed ticket is counted as right"
+    if close(nano["decisions"], 2):
+        return "it is a count; divide by the number of tickets, the failed ones included"
     if not close(nano["decisions"], 2 / 5):
         return f"failed tickets: 2 right, 1 wrong and 2 failed give 0.4 and not {nano['decisions']:.4g}"
-    if not close(nano["usd"], 0.0036):
+    if any(close(nano["usd"], usd) for usd in (0.002, 0.0012, 0.006)):
         return "failed tickets count as wrong, but not in the bill: what a failed call cost was paid, and the bill is divided by all tickets"
     return None
 
@@ -176,9 +183,22 @@ def _asking_again(calls: Counter[tuple[str, str]]) -> str | None:
     return None
 
 
-def _losing_tier(usd: float, sonnet_usd: float) -> str | None:
-    if not close(sonnet_usd, _SONNET_USD):
+def _same_replies(fields: Report) -> bool:
+    """Say whether escalating added Sonnet's bill to Nano's own replies, or put Sonnet's in their place."""
+    nano = fields["nano"]
+    return any(close(nano["usd"], usd) for usd in ((8 * _NANO_USD + 2 * _SONNET_USD) / 8, (6 * _NANO_USD + 2 * _SONNET_USD) / 8))
+
+
+def _losing_tier(bills: Mapping[str, float]) -> str | None:
+    usd, single = bills["cascade"], {"nano": _NANO_USD, "sonnet": _SONNET_USD}
+    for unit, factor in (("a total; divide it by the number of tickets", 8), ("USD per 1,000 tickets; return USD a ticket", 1000)):
+        if all(close(bills[arm], factor * price) for arm, price in single.items()):
+            return f"the bill is {unit}"
+    if close(bills["sonnet"], (8 * _SONNET_USD + 2 * _NANO_USD) / 8):
         return "the bill of sonnet changes too: it is the same dict as in the cascade, so add Nano's bill to a copy, such as {**sonnet[ticket], ...}"
+    for arm, price in single.items():
+        if not close(bills[arm], price):
+            return f"the bill of {arm} alone: 8 calls at {price} USD give {price} USD a ticket and not {bills[arm]:.4g}; every model answers every ticket in its own row"
     if close(usd, (8 * _NANO_USD + 2 * _SONNET_USD) / 8):
         return None
     if close(usd, (6 * _NANO_USD + 2 * _SONNET_USD) / 8):
@@ -193,6 +213,15 @@ def _losing_tier(usd: float, sonnet_usd: float) -> str | None:
 def _fields_left(share: float) -> str | None:
     if close(share, 3 / 8):
         return None
+    others = {
+        0.0: "no decision counts as right: compare reply[\"decision\"] with gold[ticket], not the whole reply",
+        16 / 24: "it is the share of right fields; a decision is right only if all three are",
+        7 / 8: "one right field is enough for it; a decision is right only if all three are",
+        3.0: "it is a count; return a share",
+    }
+    for wrong, says in others.items():
+        if close(share, wrong):
+            return says
     for value, what in ((6 / 8, "only the category is compared"), (4 / 8, "needs_human is not compared"), (5 / 8, "the priority is not compared")):
         if close(share, value):
             return f"{what}, though the column says decisions"
@@ -211,6 +240,8 @@ def _skeleton(code: CodeType) -> tuple[Any, ...]:
 
 def _otherwise(answer: Any) -> str | None:
     got, want = _reported(_MIXED, answer, Counter()), _MIXED.run(repaired, Counter())
+    if close(got["cascade"]["decisions"], 2 / 6) and close(got["cascade"]["usd"], want["cascade"]["usd"] - _SONNET_USD / 6):
+        return "all four faults are fixed, but a failed call no longer escalates: its confidence says nothing, so ask for a decision of None as well"
     for arm in _ARMS:
         for key in ("decisions", "usd"):
             if not close(got[arm][key], want[arm][key]):
@@ -219,18 +250,20 @@ def _otherwise(answer: Any) -> str | None:
 
 
 def _leaving(*faults: str) -> Callable[[Sequence[str], Mapping[str, Decision], AskModel], Report]:
-    """Return a harness that still has the faults named: skips, drops, free failures, again, winner, same dict, both, category or no human."""
+    """Return a harness that still has the faults named, such as "skips", "again", "winner" and "category"."""
 
     def harness(ids: Sequence[str], gold: Mapping[str, Decision], ask: AskModel) -> Report:
         singles = {model: {ticket: dict(ask(model, ticket)) for ticket in ids} for model in ("nano", "sonnet")}
         cascade = {}
         for ticket in ids:
             first = dict(ask("nano", ticket)) if "again" in faults else singles["nano"][ticket]
-            unsure = first["decision"] is None or first["confidence"] < 0.7
+            unsure = ("keeps failures" not in faults and first["decision"] is None) or first["confidence"] < 0.7
             last = singles["sonnet"][ticket] if unsure else first
             both = "both" in faults or (unsure and not {"winner", "same dict"} & set(faults))
             if unsure and "same dict" in faults:
                 last["usd"] += first["usd"]
+            if unsure and "nano's dict" in faults:
+                first["usd"] += last["usd"]
             cascade[ticket] = {**last, "usd": first["usd"] + singles["sonnet"][ticket]["usd"] if both else last["usd"]}
         arms = {**singles, "cascade": cascade}
         everywhere = {ticket for ticket in ids if all(arm[ticket]["decision"] is not None for arm in arms.values())}
@@ -244,9 +277,11 @@ def _row(arm: Mapping[str, Mapping[str, Any]], gold: Mapping[str, Decision], fau
     dropped = {ticket: reply for ticket, reply in arm.items() if ticket in everywhere}
     graded = answered if "skips" in faults else dropped if "drops" in faults else arm
     fields = ("category",) if "category" in faults else ("category", "priority") if "no human" in faults else tuple(_LABEL)
-    right = sum(reply["decision"] is not None and all(reply["decision"][name] == gold[ticket][name] for name in fields) for ticket, reply in graded.items())
+    right: float = sum(reply["decision"] is not None and all(reply["decision"][name] == gold[ticket][name] for name in fields) for ticket, reply in graded.items())
+    if "fields" in faults:
+        right = sum(sum((reply["decision"] or {}).get(name) == gold[ticket][name] for name in _LABEL) for ticket, reply in graded.items()) / len(_LABEL)
     paid = answered if "free failures" in faults else graded
-    return {"decisions": right / len(graded), "usd": sum(reply["usd"] for reply in paid.values()) / len(graded)}
+    return {"decisions": right / len(graded), "usd": sum(reply["usd"] for reply in paid.values()) / (1 if "totals" in faults else len(graded))}
 
 
 def _still_subscripts(ids: Sequence[str], gold: Mapping[str, Decision], ask: AskModel) -> Report:
@@ -271,6 +306,8 @@ _PAIRS: tuple[tuple[Result, Result], ...] = (
     ((62, 100), (49, 100)),
     ((70, 100), (57, 100)),
     ((55, 100), (50, 100)),
+    ((70, 100), (55, 100)),
+    ((30, 30), (25, 30)),
 )
 
 
@@ -290,6 +327,7 @@ def _check_apart(answer: Any) -> str | None:
         (lambda pair: _outside(*pair), "it decides by the shares, or by one share and the other's interval; both are uncertain, so compare interval with interval"),
         (lambda pair: not _inside(*pair), "it decides by the shares, or by one share and the other's interval; both are uncertain, so compare interval with interval"),
         (lambda pair: not _inside(*reversed(pair)), "it decides by the shares, or by one share and the other's interval; both are uncertain, so compare interval with interval"),
+        (_differ, "it asks whether the difference is clear of 0, a sharper question and the next one; here ask whether the two Wilson intervals share a point"),
         (lambda pair: wilson(*pair[0]).low > wilson(*pair[1]).high, "it looks in one direction only: either result may be the higher one"),
         (lambda pair: wilson(*pair[1]).low > wilson(*pair[0]).high, "it looks in one direction only: either result may be the higher one"),
     )
@@ -308,6 +346,15 @@ def _inside(first: Result, second: Result) -> bool:
 
 def _outside(first: Result, second: Result) -> bool:
     return not (_inside(first, second) and _inside(second, first))
+
+
+def _differ(pair: tuple[Result, Result]) -> bool:
+    return _clear_of_zero(*pair)
+
+
+def _clear_of_zero(first: Result, second: Result) -> bool:
+    interval = newcombe(*first, *second)
+    return interval.low > 0 or interval.high < 0
 
 
 def _overlap(first: Result, second: Result) -> bool:
@@ -364,6 +411,9 @@ def _accuracy_mistakes(rate: float) -> tuple[Said, ...]:
         ((cheap + strong) / 2, "it is the plain mean of the two accuracies; the rate says how much each of them weighs"),
         (cheap + rate * strong, "accuracies do not add up: an escalated ticket has one final answer, the strong model's"),
         (rate * strong, "the tickets that stay with the cheap model are left out of the accuracy"),
+        ((1 - rate) * cheap, "the tickets that go on are left out of the accuracy"),
+        (rate * (strong - cheap), "it is what the escalations gain; add it to what the cheap model gets alone"),
+        (cheap + rate * (1 - cheap) * strong, "it sends on only what the cheap model got wrong; a random choice sends on as many of its right answers in proportion"),
         (strong, "only the escalated tickets get the strong model's accuracy"),
         ((1 - rate / 100) * cheap + rate / 100 * strong, "the rate is a share from 0 to 1 and no percentage, so do not divide it by 100"),
     )
@@ -375,6 +425,8 @@ def _cost_mistakes(rate: float) -> tuple[Said, ...]:
         ((1 - rate) * cheap + rate * strong, "the cheap call is not charged for the escalated tickets: it ran for every ticket, the rate only decides who runs as well"),
         (rate * strong, "the cheap calls are left out of the cost"),
         (cheap + strong, "the strong model is charged for every ticket; it runs for a share of them"),
+        (cheap, "the strong model's calls are left out of the cost"),
+        (cheap + rate * (cheap + strong), "the cheap call of an escalated ticket is charged twice; it ran once"),
         ((cheap + strong) / 2, "the cost is the mean of the two prices; the cheap model runs always, the strong one for a share"),
         (rate * cheap + strong, "the rate is on the wrong model: the cheap one runs for every ticket"),
         (cheap + (1 - rate) * strong, "the strong model is charged for the tickets that stay; it runs for those that go on, a share of `rate`"),
@@ -396,6 +448,14 @@ def _wrong_model(rate: float, cheap: Arm, strong: Arm) -> tuple[float, float]:
 
 def _accuracies_add(rate: float, cheap: Arm, strong: Arm) -> tuple[float, float]:
     return cheap["accuracy"] + rate * strong["accuracy"], random_at(rate, cheap, strong)[1]
+
+
+def _errors_only(rate: float, cheap: Arm, strong: Arm) -> tuple[float, float]:
+    return cheap["accuracy"] + rate * (1 - cheap["accuracy"]) * strong["accuracy"], random_at(rate, cheap, strong)[1]
+
+
+def _cheap_twice(rate: float, cheap: Arm, strong: Arm) -> tuple[float, float]:
+    return random_at(rate, cheap, strong)[0], cheap["usd"] + rate * (cheap["usd"] + strong["usd"])
 
 
 def _accuracy_only(rate: float, cheap: Arm, strong: Arm) -> float:
@@ -422,6 +482,8 @@ def _check_gap_recovered(answer: Any) -> str | None:
             ((cascade - cheap) / strong, "the gain is set against the strong model's accuracy; set it against the gap between the two models"),
             (max(0.0, want), "a cascade worse than the cheap model comes out as 0; leave the result negative, somebody has to see it"),
             (min(1.0, want), "a cascade better than the strong model comes out as 1; leave the result above 1"),
+            ((cascade - cheap) / (strong - cascade), "the gain is set against what is still open; set it against the whole gap between the two models"),
+            (-want, "the sign is wrong: count from the cheap model up, cascade minus cheap over strong minus cheap"),
             (abs(want), "a cascade worse than the cheap model comes out as a gain; leave the result negative"),
             ((strong - cheap) / (cascade - cheap), "the fraction is upside down: divide what the cascade gains by what it could gain"),
             _percentage(want),
@@ -486,6 +548,10 @@ _BOUNDS: tuple[Bounds, ...] = (
     (-0.04, 0.01, 0.05),
     (-0.02, 0.10, 0.01),
     (-0.03, 0.005, 0.02),
+    (-0.08, 0.07, 0.02),
+    (0.03, 0.08, 0.02),
+    (-0.005, 0.03, 0.02),
+    (-0.23, 0.0, 0.02),
 )
 
 
@@ -509,8 +575,24 @@ def _two_answers(low: float, high: float, margin: float) -> str:
     return "parity" if low > -margin else "worse"
 
 
-def _fixed_margin(low: float, high: float, margin: float) -> str:
-    return claim(low, high, 0.02)
+def _fixed(margin: float) -> Callable[[float, float, float], str]:
+    return lambda low, high, _: claim(low, high, margin)
+
+
+def _zero_inside(low: float, high: float, margin: float) -> str:
+    return "not shown" if low <= 0 <= high else "worse" if high < 0 else "parity"
+
+
+def _near_zero(low: float, high: float, margin: float) -> str:
+    return "parity" if abs(low) < margin else "worse" if high < 0 else "not shown"
+
+
+def _zero_is_below(low: float, high: float, margin: float) -> str:
+    return "parity" if low > -margin else "worse" if high <= 0 else "not shown"
+
+
+def _other_sign(low: float, high: float, margin: float) -> str:
+    return "parity" if high < margin else "worse" if low > 0 else "not shown"
 
 
 def _past_margin(low: float, high: float, margin: float) -> str:
@@ -531,7 +613,11 @@ _HABITS: tuple[tuple[Callable[[float, float, float], str], str], ...] = (
     (_high_end, "it looks at the high end, the best case; parity must hold in the worst case that the interval leaves, its low end"),
     (_middle, "it decides by the middle of the interval; parity must hold in the worst case that the interval leaves, its low end"),
     (_two_answers, "it knows two answers, but there are three: an interval that reaches past the margin and above 0 leaves both open, which is \"not shown\""),
-    (_fixed_margin, "it does not follow the margin it is given: look for a fixed number where `margin` should stand"),
+    *((_fixed(other), "it does not follow the margin it is given: look for a fixed number, or MAX_LOSS, where `margin` should stand") for other in (0.01, 0.02, 0.03, 0.05, 0.1)),
+    (_zero_inside, "it asks whether the interval contains 0; parity does not depend on that, but on whether the low end is above -margin"),
+    (_near_zero, "it drops the sign of the low end; an arm ahead by more than the margin is no worse for it, so leave the sign in"),
+    (_zero_is_below, "it says worse of an interval that ends at 0; only one that lies wholly below 0 is"),
+    (_other_sign, "it reads the difference the wrong way round: it is arm minus strong model, so a loss is negative"),
     (_past_margin, "it says worse only beyond the margin; an arm whose whole interval lies below 0 and reaches past the margin is shown to be worse"),
     (_worse_first, "it asks about worse first; a small loss that surely stays within the margin is what the margin allows, so ask about parity first"),
     (_narrow, "it wants the high end below +margin too; an arm that may be better than the strong model is no reason to refuse it"),
@@ -712,6 +798,10 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("adds to Sonnet's own bill", _leaving("same dict"), "the same dict"),
             Wrong("forgets needs_human", _leaving("no human"), "needs_human is not compared"),
             Wrong("stops skipping, still subscripts", _still_subscripts, "ask for None first"),
+            Wrong("forgets that a failed call escalates", _leaving("keeps failures"), "no longer escalates"),
+            Wrong("adds to Nano's own reply", _leaving("nano's dict"), "changes Nano's own replies"),
+            Wrong("returns total bills", _leaving("totals"), "a total"),
+            Wrong("counts right fields", _leaving("fields"), "share of right fields"),
         ),
     ),
     Exercise(
@@ -732,6 +822,7 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("compares the two shares", _other_share, "any two different shares"),
             Wrong("is one share outside the other's interval?", _outside, "compare interval with interval"),
             Wrong("looks in one direction only", _one_direction, "in one direction only"),
+            Wrong("is the difference clear of 0?", _clear_of_zero, "share a point"),
         ),
     ),
     Exercise(
@@ -753,6 +844,8 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("the rate on the wrong model", _wrong_model, "on the wrong model"),
             Wrong("adds the accuracies", _accuracies_add, "do not add up"),
             Wrong("returns the accuracy only", _accuracy_only, "two things"),
+            Wrong("escalates errors only", _errors_only, "a random choice sends on"),
+            Wrong("charges the cheap call twice", _cheap_twice, "charged twice"),
         ),
     ),
     Exercise(
@@ -797,6 +890,11 @@ EXERCISES: tuple[Exercise, ...] = (
             Wrong("knows two answers", _two_answers, "there are three"),
             Wrong("worse only beyond the margin", _past_margin, "only beyond the margin"),
             Wrong("asks about worse first", _worse_first, "ask about parity first"),
+            Wrong("has a margin of its own", _fixed(0.05), "a fixed number"),
+            Wrong("asks whether 0 is inside", _zero_inside, "whether the low end is above"),
+            Wrong("takes the low end without its sign", _near_zero, "leave the sign in"),
+            Wrong("counts an end at 0 as below", _zero_is_below, "ends at 0"),
+            Wrong("reads the difference the wrong way round", _other_sign, "arm minus strong model"),
         ),
     ),
     Exercise(
