@@ -17,6 +17,7 @@ from workshop_lib.bulk.ndjson import triage
 from workshop_lib.cascade import documented
 from workshop_lib.errors import DataError
 from workshop_lib.llm import CallError, Cost, Reply, Request, Usage, connect
+from workshop_lib.sandbox.batch import running
 from workshop_lib.sandbox.faults import Fault
 from workshop_lib.settings import load
 from workshop_lib.tasks import Ticket
@@ -177,6 +178,21 @@ def test_a_job_that_ran_out_of_time_is_told_and_its_rest_asked_again(bench: Benc
     assert desk.run(replace(run, resubmit=True)) == "finished"
     assert len({row["ticket_id"] for row in desk.rows()}) == FEW
     assert answered(bench) == len(desk.rows())
+
+
+def test_a_job_that_fails_again_is_not_asked_a_third_time_by_the_same_command(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it `--resubmit` would make jobs for ever where each of them is refused, and never come back."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, run)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(running, "FEWEST", FEW + 1)  # every job is too small for the service
+        assert desk.run() == "lacking"
+        first = len(bench.made)
+        assert desk.run(replace(run, resubmit=True)) == "lacking"
+        assert len(bench.made) == 2 * first
+        assert [part.status for part in desk.batch.lacking] == ["Failed"] * first  # type: ignore[union-attr]
+    assert desk.run(replace(run, resubmit=True)) == "finished"
+    assert len({row["ticket_id"] for row in desk.rows()}) == FEW
 
 
 class _Stalls:

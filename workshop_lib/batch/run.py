@@ -92,6 +92,7 @@ class Batch:
         self._say = say
         self._sleep = sleep
         self._doubtful = {part.name for part in state.parts if part.arn is None}  # of an earlier run, which may have made their jobs
+        self._again: set[str] = set()  # parts made by this run of records that were asked before: once in a run is enough
         self._left: _Next | None = None
 
     @property
@@ -111,7 +112,7 @@ class Batch:
             if not self._settled():
                 return "submitted"
             if self.lacking:
-                if not self._wanted.resubmit:
+                if not self._wanted.resubmit or any(part.name in self._again for part in self.lacking):
                     return "lacking"
                 self._ask_again()
                 continue
@@ -241,6 +242,7 @@ class Batch:
             part.replaced = True
             if part.status in ("Completed", "Failed"):  # where the records went is not known, so they may have been charged
                 self._journal.spent(0.0, cost_complete=False)
+            self._again.update(one.name for one in parts)
             self.state.parts += parts
             self.state.on_demand += few
 
