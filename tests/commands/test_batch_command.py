@@ -145,7 +145,7 @@ def test_an_output_of_something_else_is_not_gone_on_with(bench: Ready, source: P
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"form": "chat"}, typer.BadParameter), ({"min_records": 6}, typer.BadParameter), ({"bucket": "here"}, SettingsError), ({"policy": "none"}, SettingsError),
+        ({"form": "chat"}, typer.BadParameter), ({"min_records": 6}, typer.BadParameter), ({"max_mb": float("inf")}, typer.BadParameter), ({"bucket": "here"}, SettingsError), ({"policy": "none"}, SettingsError),
         ({"source": Path("none.ndjson")}, DataError), ({"summary": Path("none/at/all.json")}, DataError),
     ],
 )  # fmt: skip
@@ -160,6 +160,15 @@ def test_the_output_is_not_the_tickets(bench: Ready, source: Path) -> None:
     """Without it the tickets would be written over."""
     with pytest.raises(SettingsError, match="holds the tickets"):
         batch(Options(source, source, PLACE))
+
+
+@pytest.mark.parametrize("name", ["in.ndjson", "out.ndjson", "out.ndjson.journal", "out.ndjson.batch/state.json"])
+def test_the_summary_is_none_of_the_other_files(bench: Ready, source: Path, name: str) -> None:
+    """Without it the tickets or the rows would be written over by the summary, and with them what the run paid for."""
+    before = source.read_bytes()
+    with pytest.raises(SettingsError, match="another file with --summary"):
+        batch(options(source, summary=source.parent / name))
+    assert (source.read_bytes(), bench.steps) == (before, 0)
 
 
 def test_a_guardrail_is_refused(bench: Ready, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The command `workshop batch`: check and price, carry a file of tickets through batch jobs, and tell how it ended and how to go on."""
 
+import math
+import os
 import shlex
 import shutil
 import sys
@@ -121,6 +123,8 @@ def _wanted(options: Options) -> Wanted:
         raise typer.BadParameter(f"{options.form!r} is none; choose {' or '.join(get_args(Form))}", param_hint="--form")
     if options.min_records > options.max_records // 2:
         raise typer.BadParameter(f"{options.min_records} is more than half of --max-records {options.max_records}", param_hint="--min-records")
+    if not math.isfinite(options.max_mb):
+        raise typer.BadParameter(f"{options.max_mb} is no size", param_hint="--max-mb")
     limits = Limits(options.max_records, int(options.max_mb * 1024 * 1024), options.min_records)
     first_s, most_s = _SANDBOX_POLL_S if load().backend == "sandbox" else _LIVE_POLL_S
     return Wanted(
@@ -138,6 +142,9 @@ def _check(options: Options, policy: Policy, settings: Settings) -> None:
     if elsewhere:
         raise SettingsError(f"Batch jobs are Amazon Bedrock's; the policy {policy.name} asks {', '.join(elsewhere)} too. Choose another --policy.")
     if options.summary is not None:
+        out, told = os.path.realpath(options.out), os.path.realpath(options.summary)
+        if told in (out, f"{out}.journal", os.path.realpath(options.source)) or Path(told).is_relative_to(f"{out}.batch"):
+            raise SettingsError(f"{options.summary} is also the tickets, the output or what belongs to it. Name another file with --summary.")
         try:
             options.summary.open("a").close()
         except OSError as error:
