@@ -62,7 +62,7 @@ def test_a_reply_is_charged_at_the_batch_price_where_there_is_one() -> None:
     ("error", "kind"),
     [
         ({"errorCode": 400, "errorMessage": "bad"}, "validation"), ({"errorCode": "429", "errorMessage": "x"}, "throttled"), ({"errorCode": 500}, "server"),
-        ({"errorCode": "ModelErrorException", "errorMessage": "x"}, "model"), ({"errorCode": "SomethingNew"}, "server"), (None, "server"), ("text", "server"),
+        ({"errorCode": "ModelErrorException", "errorMessage": "x"}, "model"), ({"errorCode": "SomethingNew"}, "server"), ({"errorCode": "4" * 5000}, "server"), (None, "server"), ("text", "server"),
     ],
 )  # fmt: skip
 def test_an_error_of_a_record_is_the_error_of_a_call(error: Any, kind: str) -> None:

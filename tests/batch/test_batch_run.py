@@ -13,9 +13,10 @@ from workshop_lib.batch.estimate import bound
 from workshop_lib.batch.parts import Limits
 from workshop_lib.batch.records import Form, task
 from workshop_lib.batch.run import Wanted
+from workshop_lib.batch.service import Standing
 from workshop_lib.bulk.ndjson import triage
 from workshop_lib.cascade import documented
-from workshop_lib.errors import DataError
+from workshop_lib.errors import DataError, WorkshopError
 from workshop_lib.llm import CallError, Cost, Reply, Request, Usage, connect
 from workshop_lib.sandbox.batch import running
 from workshop_lib.sandbox.faults import Fault
@@ -193,6 +194,72 @@ def test_a_job_that_fails_again_is_not_asked_a_third_time_by_the_same_command(be
         assert [part.status for part in desk.batch.lacking] == ["Failed"] * first  # type: ignore[union-attr]
     assert desk.run(replace(run, resubmit=True)) == "finished"
     assert len({row["ticket_id"] for row in desk.rows()}) == FEW
+
+
+def _other_id(line: bytes) -> bytes:
+    return json.dumps({**json.loads(line), "recordId": "00000000999"}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: [lines[0][:50] + b"\n", *lines[1:]], lambda lines: [_other_id(lines[0]), *lines[1:]], lambda lines: [b'{"recordId": "CALL1"}\n', *lines[1:]],
+        lambda lines: lines[1:], lambda lines: [lines[1], *lines[1:]], lambda lines: [b'{"recordId": "' + b"9" * 5000 + b'"}\n', *lines[1:]],
+    ],
+)  # fmt: skip
+def test_outputs_that_lack_a_record_are_told_and_only_that_record_asked_again(bench: Bench, tmp_path: Path, damage: Any) -> None:
+    """Without it one damaged, unknown or doubled line would end the run for good, though all else is paid, or look like an answer to the record it hides."""
+    run = wanted(tmp_path, limits=Limits(fewest=2))
+    live: list[str] = []
+    desk = Desk(tmp_path, bench, run, lambda model, request: live.append(model) or Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn"))
+    fetch = bench.fetch
+
+    def damaged(arn: str, out: str, file: Path) -> dict[str, int]:
+        counts = fetch(arn, out, file)
+        if file.name.startswith("w1-nano"):
+            file.write_bytes(b"".join(damage(file.read_bytes().splitlines(keepends=True))))
+        return counts
+
+    bench.fetch = damaged  # type: ignore[method-assign]
+    with pytest.raises(WorkshopError, match=rf"counts {FEW} records in its manifest, but {FEW - 1} of .* or with --resubmit"):
+        desk.run()
+    assert desk.run(replace(run, resubmit=True)) == "finished"
+    assert live[0] == "nano"
+    assert "nano" not in live[1:]
+    assert len({row["ticket_id"] for row in desk.rows()}) == FEW
+    assert not desk.totals.cost_complete  # the record may have been charged, and is asked again
+
+
+def test_lines_of_no_record_and_doubled_ones_beside_all_the_others_change_nothing(bench: Bench, tmp_path: Path) -> None:
+    """Without it an empty line, or a record that came twice, once as an error, would end a run that has everything or turn an answer into an error."""
+    (tmp_path / "whole").mkdir()
+    whole = Desk(tmp_path / "whole", bench, wanted(tmp_path / "whole"))
+    assert whole.run() == "finished"
+    fetch = bench.fetch
+
+    def more(arn: str, out: str, file: Path) -> dict[str, int]:
+        counts = fetch(arn, out, file)
+        first = json.loads(file.read_bytes().splitlines()[0])
+        error = json.dumps({"recordId": first["recordId"], "error": {"errorCode": 500, "errorMessage": "x"}}).encode()
+        file.write_bytes(b"\n" + file.read_bytes() + error + b"\n\n")
+        return counts
+
+    bench.fetch = more  # type: ignore[method-assign]
+    desk = Desk(tmp_path, bench, wanted(tmp_path))
+    assert desk.run() == "finished"
+    assert desk.sorted_rows() == whole.sorted_rows()
+
+
+def test_a_stopped_job_without_a_manifest_leaves_the_cost_open(bench: Bench, tmp_path: Path) -> None:
+    """Without it records that were processed and lost with the manifest would be told as not charged."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "standing", lambda arn: Standing("Stopped"))
+        patch.setattr(bench, "fetch", lambda arn, out, file: (file.write_bytes(b""), {})[1])
+        assert desk.run() == "lacking"
+    assert desk.run(replace(run, resubmit=True)) == "finished"
+    assert not desk.totals.cost_complete
 
 
 class _Stalls:

@@ -215,11 +215,14 @@ class Batch:
             return
         file = self._folder / f"{part.name}.jsonl.out"
         part.counts = self._service.fetch(arn, self._out, file)
-        with file.open("rb") as lines:
-            found = len({records.number_of(line) for line in lines})
+        with file.open("rb") as lines, (self._folder / f"{part.name}.jsonl").open("rb") as asked:
+            found = len(records.numbers(lines) & records.numbers(asked))
         processed = part.counts.get("processedRecordCount", found)
-        if found < processed:
-            raise WorkshopError(f"The job {arn} counts {processed} records in its manifest, but {found} are in its outputs. Run the same command again later.")
+        if found < min(processed, part.records) and not self._wanted.resubmit:
+            raise WorkshopError(
+                f"The job {arn} counts {processed} records in its manifest, but {found} of those that were asked are in its outputs, the others not there or damaged. "
+                "Run the same command again later, or with --resubmit to ask the others again, which may be charged twice."
+            )
         part.lacking = part.records - found
         self._file.save(self.state)
 
@@ -233,14 +236,14 @@ class Batch:
             again = sum(one.replaced for one in self.state.parts) + 1
             splitter = Splitter(self._folder, part.wave, self._wanted.limits, f"r{again}")
             with (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
-                there = {records.number_of(line) for line in lines}
+                there = records.numbers(lines)
             with (self._folder / f"{part.name}.jsonl").open("rb") as lines:
                 for line in lines:
                     if (number := records.number_of(line)) not in there:
                         splitter.add(number, part.model, line)
             parts, few = splitter.close()
             part.replaced = True
-            if part.status in ("Completed", "Failed"):  # where the records went is not known, so they may have been charged
+            if _may_be_charged(part):
                 self._journal.spent(0.0, cost_complete=False)
             self._again.update(one.name for one in parts)
             self.state.parts += parts
@@ -264,6 +267,12 @@ class Batch:
                 self._keep(entry, ticket, done.result)
             else:
                 self._journal.add(entry.number, broken(ticket.id, done.error).rows, 0.0, key=key_of(ticket.id), failed=True, cost_complete=False)
+
+
+def _may_be_charged(part: Part) -> bool:
+    """Say whether records that a job ended without may have been charged: where they went is not known, or the manifest counts more than there are."""
+    processed = part.counts.get("processedRecordCount", 0 if part.status == "Expired" else part.records)  # a job expires that has not begun
+    return part.status in ("Completed", "Failed") or processed > part.records - (part.lacking or 0)
 
 
 class _Onward(Replay):
