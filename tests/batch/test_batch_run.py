@@ -336,6 +336,23 @@ def test_the_bound_of_what_is_asked_on_demand_is_at_the_list_price_with_what_may
     assert desk.batch.refused_usd == pytest.approx(both)  # type: ignore[union-attr]
 
 
+def test_a_ticket_too_large_for_the_file_of_a_job_is_asked_on_demand_and_bounded_so(bench: Bench, tmp_path: Path) -> None:
+    """Without it the service would refuse its job each time, or `--max-usd` bound it at the batch price."""
+    run = wanted(tmp_path, limits=Limits(records=6, fewest=2, bytes=20_000), max_usd=0.0)
+    lines = run.source.read_text().splitlines()
+    lines[3] = json.dumps({"id": "N-3", "subject": "x", "body": "word " * 3_900})
+    run.source.write_text("\n".join(lines))
+    desk = Desk(tmp_path, bench, run, lambda model, request: Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn"))
+    assert desk.run() == "max_usd"
+    requests = [task("invoke").request(Ticket.model_validate_json(line)) for line in lines]
+    most = sum(bound(catalog.model("nano"), request) for request in (*requests[:3], *requests[4:]))
+    most += sum(bound(catalog.model(key), requests[3], listed=True) for key in ("nano", "sonnet"))
+    assert desk.batch.refused_usd == pytest.approx(most)  # type: ignore[union-attr]
+    assert desk.run(replace(run, max_usd=None)) == "finished"
+    assert desk.batch.state.on_demand[0] == 3  # type: ignore[union-attr]
+    assert len({row["ticket_id"] for row in desk.rows()}) == FEW
+
+
 def test_what_is_no_ticket_is_a_row(bench: Bench, tmp_path: Path) -> None:
     """Without it a broken line, or an id that came twice, would be paid for or be lost."""
     run = wanted(tmp_path)

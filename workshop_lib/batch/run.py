@@ -57,7 +57,7 @@ class Wanted:
 class _Next:
     """What a pass found to ask: parts for jobs, and entries that are too few for one.
 
-    In USD: what is spent on unfinished tickets, and by model what jobs cost at most, or ordinary calls with those that may follow them.
+    In USD: what is spent on unfinished tickets, and by part what its job costs at most, or ordinary calls with those that may follow them.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -68,9 +68,9 @@ class _Next:
 
     @property
     def most(self) -> float:
-        """Return what is to come at most: of a model that has jobs by them, of one that has none on demand."""
-        jobs = {part.model for part in self.parts}
-        return sum(usd if model in jobs else self.on_demand[model] for model, usd in self.by_job.items())
+        """Return what is to come at most: of a part that is a job by it, of one that is none on demand."""
+        jobs = {part.name for part in self.parts}
+        return sum(usd if name in jobs else self.on_demand[name] for name, usd in self.by_job.items())
 
 
 class Batch:
@@ -125,7 +125,7 @@ class Batch:
                 self._left = found
                 return "max_usd"
             if found.few:
-                self._say(f"{len(found.few)} records are fewer than a job may have ({self._wanted.limits.fewest}): they are asked on demand, at the list price.")
+                self._say(f"{len(found.few)} records are fewer than a job may have ({self._wanted.limits.fewest}), or too large for a file of so many: they are asked on demand, at the list price.")
             self.state.on_demand += found.few
             self.state.parts += found.parts
             self.state.waves += bool(found.parts)
@@ -142,10 +142,10 @@ class Batch:
                 self._keep(entry, ticket, told(ticket, walk(self._task, ticket, self._wanted.policy, Replay(known))))
             except Unanswered as asked:
                 model = catalog.model(asked.model)
-                splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
+                part = splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
                 found.spent += sum(one.cost.usd for one in known if isinstance(one, Reply))
-                found.by_job[model.key] += bound(model, asked.request)
-                found.on_demand[model.key] += sum(bound(later, asked.request, listed=True) for later in self._from(model))
+                found.by_job[part] += bound(model, asked.request)
+                found.on_demand[part] += sum(bound(later, asked.request, listed=True) for later in self._from(model))
         found.parts, found.few = splitter.close()
         return found
 
