@@ -11,7 +11,7 @@ from batch_bench import Bench, Bucket, Desk, Killed, sandbox_over, tickets
 from workshop_lib import catalog
 from workshop_lib.batch.estimate import bound
 from workshop_lib.batch.parts import Limits
-from workshop_lib.batch.records import Form, task
+from workshop_lib.batch.records import Form, number_of, reply, task
 from workshop_lib.batch.run import Wanted
 from workshop_lib.batch.service import Standing
 from workshop_lib.bulk.ndjson import triage
@@ -334,6 +334,100 @@ def test_the_bound_of_what_is_asked_on_demand_is_at_the_list_price_with_what_may
     requests = [task("invoke").request(Ticket.model_validate_json(line)) for line in (tmp_path / "in.ndjson").read_text().splitlines()]
     both = sum(bound(catalog.model(key), request, listed=True) for request in requests for key in ("nano", "sonnet"))
     assert desk.batch.refused_usd == pytest.approx(both)  # type: ignore[union-attr]
+
+
+def lacking_one(bench: Bench, tmp_path: Path, live: Any = None) -> Desk:
+    """Return a run of one job that ended without its last record, which no manifest counts."""
+    desk = Desk(tmp_path, bench, wanted(tmp_path, limits=Limits(fewest=2)), live)
+    fetch = bench.fetch
+
+    def without(arn: str, out: str, file: Path) -> dict[str, int]:
+        fetch(arn, out, file)
+        lines = sorted(file.read_bytes().splitlines(keepends=True), key=number_of)
+        file.write_bytes(b"".join(lines[:-1]))
+        return {}
+
+    bench.fetch = without  # type: ignore[method-assign]
+    assert desk.run() == "lacking"
+    bench.fetch = fetch  # type: ignore[method-assign]
+    return desk
+
+
+def replies_usd(bench: Bench, desk: Desk) -> float:
+    """Return what the records cost that are on this machine."""
+    parts = desk.batch.state.parts  # type: ignore[union-attr]
+    found = (reply(line, catalog.model(part.model), "invoke", "x")[1] for part in parts for line in (desk._folder / f"{part.name}.jsonl.out").read_bytes().splitlines())
+    return sum(one.cost.usd for one in found if isinstance(one, Reply))
+
+
+def test_what_is_asked_again_on_demand_is_bounded_too(bench: Bench, tmp_path: Path) -> None:
+    """Without it `--resubmit` would spend on ordinary calls whatever they come to, however little `--max-usd` allows."""
+    asked: list[str] = []
+    desk = lacking_one(bench, tmp_path, lambda model, request: asked.append(model) or Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn"))
+    run = replace(desk.wanted, resubmit=True)
+    spent = replies_usd(bench, desk)
+    assert desk.run(replace(run, max_usd=spent)) == "max_usd"
+    assert desk.run(replace(run, max_usd=0.0)) == "max_usd"
+    assert (asked, len(bench.made), desk.batch.state.on_demand) == ([], 1, [])  # type: ignore[union-attr]
+    last = task("invoke").request(Ticket.model_validate_json(run.source.read_text().splitlines()[-1]))
+    most = spent + sum(bound(catalog.model(key), last, listed=True) for key in ("nano", "sonnet"))
+    assert desk.batch.refused_usd == pytest.approx(most)  # type: ignore[union-attr]
+    assert desk.run(replace(run, max_usd=most)) == "max_usd"  # before the second wave, which is bounded by itself
+    assert asked == ["nano", "sonnet"]
+    assert desk.batch.begun == (pytest.approx(desk.batch._left.spent), True)  # type: ignore[union-attr]
+    assert desk.run(run) == "finished"
+
+
+def test_jobs_that_are_made_again_are_bounded_too(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a lower `--max-usd` would hold for every wave but the one that is made again."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, run)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(running, "FEWEST", FEW + 1)
+        assert desk.run() == "lacking"
+    first = len(bench.made)
+    assert desk.run(replace(run, resubmit=True, max_usd=0.0)) == "max_usd"
+    assert len(bench.made) == first
+    enough = desk.batch.refused_usd  # type: ignore[union-attr]
+    requests = [task("invoke").request(Ticket.model_validate_json(line)) for line in run.source.read_text().splitlines()]
+    assert enough == pytest.approx(sum(bound(catalog.model("nano"), request) for request in requests))
+    assert desk.run(replace(run, resubmit=True, max_usd=enough)) == "max_usd"
+    assert len(bench.made) == 2 * first
+
+
+def test_what_waits_to_be_asked_on_demand_is_bounded_by_the_limit_of_now(bench: Bench, tmp_path: Path) -> None:
+    """Without it a run that was stopped in its ordinary calls would go on with them whatever is allowed now."""
+
+    def killed(model: str, request: Request) -> Reply:
+        raise KeyboardInterrupt
+
+    run = wanted(tmp_path, 6, limits=Limits(fewest=10))
+    desk = Desk(tmp_path, bench, run, killed)
+    with pytest.raises(KeyboardInterrupt):
+        desk.run()
+    desk._live = lambda model, request: Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn")
+    assert desk.run(replace(run, max_usd=0.0)) == "max_usd"
+    enough = desk.batch.refused_usd  # type: ignore[union-attr]
+    assert desk.run(replace(run, max_usd=enough)) == "finished"
+
+
+def test_the_cost_of_a_run_that_stopped_half_way_holds_what_was_paid(bench: Bench, tmp_path: Path) -> None:
+    """Without it a run that stopped after its first wave would be told to have cost nothing for the tickets that escalate, as a complete cost."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, replace(run, max_usd=0.001))
+    assert desk.run() == "max_usd"
+    usd, complete = desk.batch.begun  # type: ignore[union-attr]
+    assert usd > 0
+    assert complete
+    assert desk.totals.usd + usd == pytest.approx(replies_usd(bench, desk))
+    other = tmp_path / "other"
+    other.mkdir()
+    waiting = wanted(other, wait=False)
+    desk = Desk(other, bench, waiting)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "standing", lambda arn: Standing("InProgress"))
+        assert desk.run() == "submitted"
+    assert not desk.batch.begun[1]  # type: ignore[union-attr]
 
 
 def test_a_ticket_too_large_for_the_file_of_a_job_is_asked_on_demand_and_bounded_so(bench: Bench, tmp_path: Path) -> None:

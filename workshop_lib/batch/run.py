@@ -35,6 +35,7 @@ End = Literal["finished", "submitted", "lacking", "max_usd"]
 """Why a run ended: all is done; jobs are under way; jobs ended without some of their records; the next wave may cost more than is allowed."""
 _AT_ONCE = 8
 _SLOWER = 1.5
+_ROUNDING = 1 + 1e-9  # the same sum comes out otherwise in another order
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,20 @@ class _Next:
     parts: list[Part] = field(default_factory=list)
     few: list[int] = field(default_factory=list)
     spent: float = 0.0
+    spent_complete: bool = True
     by_job: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     on_demand: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def spend(self, known: Sequence[Answered]) -> None:
+        """Count what the replies about an unfinished ticket cost."""
+        costs = [one.cost for one in known if isinstance(one, Reply)]
+        self.spent += sum(cost.usd for cost in costs)
+        self.spent_complete = self.spent_complete and all(cost.complete for cost in costs)
+
+    def ask(self, part: str, asked: Unanswered, models: Sequence[catalog.Model]) -> None:
+        """Count what a call may cost in a part, or on demand with those of the models after it."""
+        self.by_job[part] += bound(models[0], asked.request)
+        self.on_demand[part] += sum(bound(model, asked.request, listed=True) for model in models)
 
     @property
     def most(self) -> float:
@@ -96,6 +109,13 @@ class Batch:
         self._left: _Next | None = None
 
     @property
+    def begun(self) -> tuple[float, bool]:
+        """Return what is spent on tickets that are not finished, in USD, and whether that is all of it: not while jobs are under way or lack records."""
+        if self._left is None:
+            return 0.0, all(part.read for part in self.state.parts) and not self.lacking
+        return self._left.spent, self._left.spent_complete and not self.lacking
+
+    @property
     def refused_usd(self) -> float:
         """Return what the wave that was not begun might have brought the whole output to, in USD."""
         return self._journal.totals.usd + self._left.spent + self._left.most if self._left is not None else 0.0
@@ -114,21 +134,60 @@ class Batch:
             if self.lacking:
                 if not self._wanted.resubmit or any(part.name in self._again for part in self.lacking):
                     return "lacking"
+                if self._owes_too_much():
+                    return "max_usd"
                 self._ask_again()
                 continue
-            self._answer_on_demand()
+            if self._waiting():
+                if self._owes_too_much():
+                    return "max_usd"
+                self._answer_on_demand()
             found = self._pass()
             if not found.parts and not found.few:
                 return "finished"
-            limit = self._wanted.max_usd
-            if limit is not None and self._journal.totals.usd + found.spent + found.most > limit:
-                self._left = found
+            if self._too_much(found):
                 return "max_usd"
             if found.few:
                 self._say(f"{len(found.few)} records are fewer than a job may have ({self._wanted.limits.fewest}), or too large for a file of so many: they are asked on demand, at the list price.")
             self.state.on_demand += found.few
             self.state.parts += found.parts
             self.state.waves += bool(found.parts)
+
+    def _too_much(self, found: _Next) -> bool:
+        """Say whether what is to be asked next may bring the output to more than is allowed, and keep it if so."""
+        limit = self._wanted.max_usd
+        if limit is None or self._journal.totals.usd + found.spent + found.most <= limit * _ROUNDING:
+            return False
+        self._left = found
+        return True
+
+    def _owes_too_much(self) -> bool:
+        """Say the same of what was in a wave before and is asked again, or was never asked: the limit may be another now, and what was lost is paid again."""
+        return self._wanted.max_usd is not None and self._too_much(self._owed())
+
+    def _waiting(self) -> set[int]:
+        """Return the entries that are to be asked on demand and are not finished."""
+        return {number for number in self.state.on_demand if number not in self._journal.finished}
+
+    def _owed(self) -> _Next:
+        """Return what is to be asked again, or waits to be asked on demand; the first by a job if there are enough of them, without those of the waves after."""
+        found, waiting = _Next(), self._waiting()
+        again: dict[int, str] = {}
+        for part in self.lacking:
+            with (self._folder / f"{part.name}.jsonl").open("rb") as asked, (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
+                again.update(dict.fromkeys(records.numbers(asked) - records.numbers(lines), part.name))
+            if (part.lacking or 0) >= self._wanted.limits.fewest:
+                found.parts.append(part)
+        answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
+        for entry, ticket in self._unfinished():
+            known = answers.of(entry.number, waves)
+            found.spend(known)
+            if entry.number in again or entry.number in waiting:
+                try:
+                    walk(self._task, ticket, self._wanted.policy, Replay(known))
+                except Unanswered as asked:
+                    found.ask(again.get(entry.number, ""), asked, self._from(catalog.model(asked.model)))
+        return found
 
     def _pass(self) -> _Next:
         """Write what is finished, and return what is to be asked next."""
@@ -143,9 +202,8 @@ class Batch:
             except Unanswered as asked:
                 model = catalog.model(asked.model)
                 part = splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
-                found.spent += sum(one.cost.usd for one in known if isinstance(one, Reply))
-                found.by_job[part] += bound(model, asked.request)
-                found.on_demand[part] += sum(bound(later, asked.request, listed=True) for later in self._from(model))
+                found.spend(known)
+                found.ask(part, asked, self._from(model))
         found.parts, found.few = splitter.close()
         return found
 
@@ -251,9 +309,7 @@ class Batch:
 
     def _answer_on_demand(self) -> None:
         """Ask what was too little for a job by ordinary calls, at the list price; every ticket is kept as it ends."""
-        numbers = set(self.state.on_demand)
-        if all(number in self._journal.finished for number in numbers):
-            return
+        numbers = self._waiting()
         answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
 
         def work(item: tuple[Entry, Ticket]) -> Told:

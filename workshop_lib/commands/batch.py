@@ -102,7 +102,7 @@ def _run(
         whole = True
     finally:
         journal.close(nothing_in_work=whole)
-    done = summary(str(options.out), end, journal.totals, run.state, wanted.policy, settings.backend)
+    done = summary(str(options.out), end, journal.totals, run.state, wanted.policy, settings.backend, run.begun)
     if end != "finished":
         typer.echo(_why(run, done, options, _command(command)), err=True)
     return done
@@ -113,7 +113,7 @@ def _why(run: Batch, done: Summary, options: Options, command: str) -> str:
         under_way = sum(part.status not in ENDED for part in run.state.parts)
         return f"{under_way} {'job is' if under_way == 1 else 'jobs are'} under way. Go on with: {command}"
     if done.end == "max_usd":
-        return f"Stopped before the next wave: it may bring the output to {run.refused_usd:.6f} USD, more than --max-usd {options.max_usd}. Raise it to go on with: {command}"
+        return f"Stopped before anything more is asked: it may bring the output to {run.refused_usd:.6f} USD, more than --max-usd {options.max_usd}. Raise it to go on with: {command}"
     words = "; ".join(f"{part.arn} ended as {part.status} without {part.lacking} of {part.records} records{f' ({part.message})' if part.message else ''}" for part in run.lacking)
     return f"Stopped: {words}. To ask those again, add --resubmit to: {command}"
 
