@@ -459,6 +459,17 @@ def test_what_is_no_ticket_is_a_row(bench: Bench, tmp_path: Path) -> None:
     assert (desk.totals.tickets, desk.totals.failed) == (FEW + 2, 2)
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.out"])
+def test_a_file_of_the_run_that_is_gone_is_named(bench: Bench, tmp_path: Path, ending: str) -> None:
+    """Without it a person would be told to make room on the disk, or nothing about how to go on."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, replace(run, max_usd=0.001))
+    assert desk.run() == "max_usd"
+    (tmp_path / "out.ndjson.batch" / f"w1-nano-0002{ending}").unlink()
+    with pytest.raises(DataError, match=r"w1-nano-0002\.jsonl.* is gone.*--restart"):
+        desk.run(run)
+
+
 def test_outputs_that_were_taken_away_are_one_line(bench: Bench, tmp_path: Path) -> None:
     """Without it a lost file would look like tickets that nobody has asked yet."""
     run = wanted(tmp_path)

@@ -127,6 +127,10 @@ class Batch:
 
     def run(self) -> End:
         """Go on until all is done or there is a reason to stop; raise WorkshopError, one line, for what goes wrong on the way."""
+        for part in self.state.parts:
+            for name in (f"{part.name}.jsonl", f"{part.name}.jsonl.out")[: 1 + part.read]:
+                if not (self._folder / name).is_file():
+                    raise DataError(f"{self._folder / name}, which belongs to this run, is gone. Restore it, or begin anew with --restart.")
         while True:
             self._file.save(self.state)
             if not self._settled():
