@@ -18,6 +18,7 @@ from workshop_lib.bulk.ndjson import triage
 from workshop_lib.cascade import documented
 from workshop_lib.errors import DataError, WorkshopError
 from workshop_lib.llm import CallError, Cost, Reply, Request, Usage, connect
+from workshop_lib.llm.errors import Kind
 from workshop_lib.sandbox.batch import running
 from workshop_lib.sandbox.faults import Fault
 from workshop_lib.settings import load
@@ -311,6 +312,30 @@ def test_an_on_demand_call_that_fails_is_an_error_row(bench: Bench, tmp_path: Pa
     desk = Desk(tmp_path, bench, wanted(tmp_path, limits=Limits(fewest=14)), live)
     assert desk.run() == "finished"
     assert desk.totals.failed == len(desk.batch.state.on_demand)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("kind", "tickets_of_it", "up_for"), [("unreachable", 40, 21), ("access", 40, 21), ("unreachable", 3, 0)])
+def test_a_service_that_is_gone_costs_no_ticket(bench: Bench, tmp_path: Path, kind: Kind, tickets_of_it: int, up_for: int) -> None:
+    """Without it every ticket asked on demand after the service went away would be written off as failed, and no later run would ask it again."""
+    served: list[str] = []
+    most = [up_for]
+
+    def live(model: str, request: Request) -> Reply:
+        if len(served) >= most[0]:
+            raise CallError(kind, model, "nothing answers there.")
+        served.append(model)
+        fields = {"category": "other", "priority": "P3", "confidence": 0.1, "reasoning": "x", "needs_human": False, "ticket_id": "?"}
+        return Reply(model, "", fields, Usage(1, 1), Cost(0.5), 1.0, "tool_use")
+
+    desk = Desk(tmp_path, bench, wanted(tmp_path, tickets_of_it, limits=Limits(fewest=50)), live)
+    with pytest.raises(WorkshopError, match=r"nothing answers there.*The tickets that met it are left for later: run the same command again"):
+        desk.run()
+    assert all("error" not in row for row in desk.rows())
+    most[0] = 1000
+    assert desk.run() == "finished"
+    assert {row["ticket_id"] for row in desk.rows()} == {f"N-{number}" for number in range(tickets_of_it)}
+    assert (desk.totals.tickets, desk.totals.failed) == (tickets_of_it, 0)
+    assert desk.totals.usd == pytest.approx(0.5 * len(served))  # with what was paid for tickets that met it half way
 
 
 def test_a_wave_that_may_cost_too_much_is_not_begun(bench: Bench, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -23,12 +24,13 @@ from workshop_lib.batch.state import Part, State, StateFile
 from workshop_lib.batch.telling import Told, told
 from workshop_lib.bulk.bitmap import Ids, key_of
 from workshop_lib.bulk.journal import Journal
+from workshop_lib.bulk.outage import Outage
 from workshop_lib.bulk.runner import run as run_many
 from workshop_lib.bulk.sources import Entry, Rejected, read, refused
-from workshop_lib.bulk.work import broken, rejected
+from workshop_lib.bulk.work import REFUSED, SERVICE_KINDS, Met, Outcome, Piece, broken, rejected
 from workshop_lib.cascade import Policy, walk
 from workshop_lib.errors import DataError, WorkshopError
-from workshop_lib.llm import Ask, Reply, Request
+from workshop_lib.llm import Ask, CallError, Reply, Request
 from workshop_lib.tasks import Ticket
 
 End = Literal["finished", "submitted", "lacking", "max_usd"]
@@ -316,17 +318,33 @@ class Batch:
         numbers = self._waiting()
         answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
 
-        def work(item: tuple[Entry, Ticket]) -> Told:
-            return told(item[1], walk(self._task, item[1], self._wanted.policy, _Onward(known[item[0].number], self._live)))
+        spent: dict[int, float] = {}
+
+        def work(item: tuple[Entry, Ticket]) -> Outcome:
+            entry, ticket = item
+            ask = _Onward(known[entry.number], self._live)
+            done = told(ticket, walk(self._task, ticket, self._wanted.policy, ask))
+            spent[entry.number] = ask.usd
+            return Outcome(done.rows, done.usd, done.cost_complete, done.failed, done.escalated, met=tuple(ask.met))
 
         chosen = [(entry, ticket) for entry, ticket in self._unfinished() if entry.number in numbers]
         known = {entry.number: answers.of(entry.number, waves) for entry, _ in chosen}
-        for done in run_many(chosen, work, concurrency=_AT_ONCE):
+        outage = Outage(served_before=self._journal.totals.tickets > self._journal.totals.failed)
+        for done in run_many(takewhile(lambda _: outage.certain is None, chosen), work, concurrency=_AT_ONCE):
             entry, ticket = done.item
-            if done.result is not None:
-                self._keep(entry, ticket, done.result)
-            else:
-                self._journal.add(entry.number, broken(ticket.id, done.error).rows, 0.0, key=key_of(ticket.id), failed=True, cost_complete=False)
+            for piece, outcome in outage.after(Piece(entry, key_of(ticket.id)), done.result or broken(ticket.id, done.error)):
+                self._write(piece, outcome)
+        for piece, outcome in outage.at_the_end():
+            self._write(piece, outcome)
+        if outage.certain is not None:
+            for piece, outcome in outage.held():
+                self._journal.spent(spent[piece.entry.number], cost_complete=outcome.cost_complete)
+            raise WorkshopError(f"{outage.certain.detail.rstrip('.')}. The tickets that met it are left for later: run the same command again, it goes on where it stopped.")
+
+    def _write(self, piece: Piece, done: Outcome) -> None:
+        self._journal.add(
+            piece.entry.number, done.rows, done.usd, key=piece.key, failed=done.failed, escalated=done.escalated, cost_complete=done.cost_complete
+        )
 
 
 def _may_be_charged(part: Part) -> bool:
@@ -336,15 +354,26 @@ def _may_be_charged(part: Part) -> bool:
 
 
 class _Onward(Replay):
-    """Known replies first, then calls."""
+    """Known replies first, then calls; `met` says how those went, `usd` what they cost."""
 
     def __init__(self, known: Sequence[Answered], live: Ask) -> None:
         super().__init__(known)
         self._ask = live
+        self.met: list[Met] = []
+        self.usd = 0.0
 
     def __call__(self, model: str, request: Request) -> Reply:
         """Give the next known reply, or call."""
         try:
             return super().__call__(model, request)
         except Unanswered:
-            return self._ask(model, request)
+            pass
+        try:
+            reply = self._ask(model, request)
+        except CallError as error:
+            if error.kind in SERVICE_KINDS or error.kind == REFUSED:
+                self.met.append(Met(model, error.kind, str(error)))
+            raise
+        self.met.append(Met(model))
+        self.usd += reply.cost.usd
+        return reply
