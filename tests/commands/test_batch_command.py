@@ -99,6 +99,23 @@ def test_a_bound_that_may_be_passed_stops_before_the_wave(bench: Ready, source: 
     assert bench.made == []
 
 
+def test_the_state_is_that_of_the_run_that_held_the_output_last(bench: Ready, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a command that was begun while another one was ending would not know of its jobs, and pay for them a second time."""
+    opened = batch_command.open_journal
+    standing = bench.standing
+
+    def other_first(*args: Any, **more: Any) -> Any:
+        monkeypatch.setattr(batch_command, "open_journal", opened)
+        monkeypatch.setattr(bench, "standing", lambda arn: type(standing(arn))("InProgress"))
+        assert batch(options(source, wait=False)) == 3  # between the look at the state and the lock
+        monkeypatch.setattr(bench, "standing", standing)
+        return opened(*args, **more)
+
+    monkeypatch.setattr(batch_command, "open_journal", other_first)
+    assert batch(options(source)) == 0
+    assert sum(token.endswith("w1-nano-0001") for token in bench.made) == 1
+
+
 def test_records_that_no_job_answered_are_said_with_the_way_to_ask_again(bench: Ready, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without it a job that was stopped would look like one that is done."""
     fetch = bench.fetch

@@ -89,6 +89,8 @@ def _run(
     try:
         if options.restart:
             _forget(folder, file)
+        else:
+            known = file.load()  # again, now that nobody else writes it: another run may have ended since
         if known is None and len(journal.finished):
             raise DataError(f"{folder}, with what was asked of which job, is gone. Restore it, or begin anew with --restart.")
         run = Batch(
