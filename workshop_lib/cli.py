@@ -218,7 +218,7 @@ def batch(
     form: Annotated[str, typer.Option(help="invoke: the model's own body with the forced tool; converse: JSON in the text, as Converse jobs take no tool.")] = "invoke",
     role: Annotated[str | None, typer.Option(help="ARN of the role that Bedrock reads and writes the bucket with; needed live.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the jobs, or leave once they are under way.")] = True,
-    max_usd: Annotated[float | None, typer.Option(help="Begin no wave that may bring the output to more than this.", min=0)] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Ask nothing that may bring the output to more than this.", min=0)] = None,
     min_records: Annotated[int, typer.Option(help="Fewest records of a job (Service Quotas); fewer are asked on demand.", min=1)] = 100,
     max_records: Annotated[int, typer.Option(help="Most records of a job (Service Quotas).", min=2)] = 50_000,
     max_mb: Annotated[float, typer.Option(help="Most MiB of a job's file (Service Quotas).", min=0.01)] = 1024,

@@ -62,7 +62,7 @@ def test_a_reply_is_charged_at_the_batch_price_where_there_is_one() -> None:
     ("error", "kind"),
     [
         ({"errorCode": 400, "errorMessage": "bad"}, "validation"), ({"errorCode": "429", "errorMessage": "x"}, "throttled"), ({"errorCode": 500}, "server"),
-        ({"errorCode": "ModelErrorException", "errorMessage": "x"}, "model"), ({"errorCode": "SomethingNew"}, "server"), (None, "server"), ("text", "server"),
+        ({"errorCode": "ModelErrorException", "errorMessage": "x"}, "model"), ({"errorCode": "SomethingNew"}, "server"), ({"errorCode": "4" * 5000}, "server"), (None, "server"), ("text", "server"),
     ],
 )  # fmt: skip
 def test_an_error_of_a_record_is_the_error_of_a_call(error: Any, kind: str) -> None:
@@ -86,7 +86,7 @@ def test_an_output_without_usage_has_a_cost_that_is_not_complete() -> None:
     assert (found.cost.usd, found.cost.complete, found.finished) == (0.0, False, True)
 
 
-@given(count=st.integers(1, 60), most=st.integers(2, 20), share=st.floats(0.01, 0.5), size=st.integers(40, 400))
+@given(count=st.integers(1, 60), most=st.integers(2, 20), share=st.floats(0.01, 0.5), size=st.integers(40, 1500))
 def test_a_wave_is_split_whole_and_within_its_limits(tmp_path_factory: pytest.TempPathFactory, count: int, most: int, share: float, size: int) -> None:
     """Without it records could be lost between jobs, or a job be refused for having too many or too few."""
     folder = tmp_path_factory.mktemp("parts")
@@ -100,12 +100,12 @@ def test_a_wave_is_split_whole_and_within_its_limits(tmp_path_factory: pytest.Te
     numbers = [number_of(line) for part in parts for line in lines[part.name]]
     assert sorted(numbers + few) == [number * 3 for number in range(count)]
     assert numbers == sorted(numbers)
-    assert not few or len(few) < limits.fewest
     for part in parts:
         assert (part.records, part.first, part.last) == (len(lines[part.name]), number_of(lines[part.name][0]), number_of(lines[part.name][-1]))
-        assert part.records <= limits.records
+        assert limits.fewest <= part.records <= limits.records
+        assert (folder / f"{part.name}.jsonl").stat().st_size <= limits.bytes
     if size >= 60 * most:  # with files of that many bytes a remainder is the only small part
-        assert all(part.records >= limits.fewest for part in parts)
+        assert not few or (len(few) < limits.fewest and not parts)
     assert len(set(folder.iterdir())) == len(parts)
 
 

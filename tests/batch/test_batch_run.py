@@ -11,12 +11,15 @@ from batch_bench import Bench, Bucket, Desk, Killed, sandbox_over, tickets
 from workshop_lib import catalog
 from workshop_lib.batch.estimate import bound
 from workshop_lib.batch.parts import Limits
-from workshop_lib.batch.records import Form, task
+from workshop_lib.batch.records import Form, number_of, reply, task
 from workshop_lib.batch.run import Wanted
+from workshop_lib.batch.service import Standing
 from workshop_lib.bulk.ndjson import triage
 from workshop_lib.cascade import documented
-from workshop_lib.errors import DataError
+from workshop_lib.errors import DataError, WorkshopError
 from workshop_lib.llm import CallError, Cost, Reply, Request, Usage, connect
+from workshop_lib.llm.errors import Kind
+from workshop_lib.sandbox.batch import running
 from workshop_lib.sandbox.faults import Fault
 from workshop_lib.settings import load
 from workshop_lib.tasks import Ticket
@@ -179,6 +182,87 @@ def test_a_job_that_ran_out_of_time_is_told_and_its_rest_asked_again(bench: Benc
     assert answered(bench) == len(desk.rows())
 
 
+def test_a_job_that_fails_again_is_not_asked_a_third_time_by_the_same_command(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it `--resubmit` would make jobs for ever where each of them is refused, and never come back."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, run)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(running, "FEWEST", FEW + 1)  # every job is too small for the service
+        assert desk.run() == "lacking"
+        first = len(bench.made)
+        assert desk.run(replace(run, resubmit=True)) == "lacking"
+        assert len(bench.made) == 2 * first
+        assert [part.status for part in desk.batch.lacking] == ["Failed"] * first  # type: ignore[union-attr]
+    assert desk.run(replace(run, resubmit=True)) == "finished"
+    assert len({row["ticket_id"] for row in desk.rows()}) == FEW
+
+
+def _other_id(line: bytes) -> bytes:
+    return json.dumps({**json.loads(line), "recordId": "00000000999"}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: [lines[0][:50] + b"\n", *lines[1:]], lambda lines: [_other_id(lines[0]), *lines[1:]], lambda lines: [b'{"recordId": "CALL1"}\n', *lines[1:]],
+        lambda lines: lines[1:], lambda lines: [lines[1], *lines[1:]], lambda lines: [b'{"recordId": "' + b"9" * 5000 + b'"}\n', *lines[1:]],
+    ],
+)  # fmt: skip
+def test_outputs_that_lack_a_record_are_told_and_only_that_record_asked_again(bench: Bench, tmp_path: Path, damage: Any) -> None:
+    """Without it one damaged, unknown or doubled line would end the run for good, though all else is paid, or look like an answer to the record it hides."""
+    run = wanted(tmp_path, limits=Limits(fewest=2))
+    live: list[str] = []
+    desk = Desk(tmp_path, bench, run, lambda model, request: live.append(model) or Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn"))
+    fetch = bench.fetch
+
+    def damaged(arn: str, out: str, file: Path) -> dict[str, int]:
+        counts = fetch(arn, out, file)
+        if file.name.startswith("w1-nano"):
+            file.write_bytes(b"".join(damage(file.read_bytes().splitlines(keepends=True))))
+        return counts
+
+    bench.fetch = damaged  # type: ignore[method-assign]
+    with pytest.raises(WorkshopError, match=rf"counts {FEW} records in its manifest, but {FEW - 1} of .* or with --resubmit"):
+        desk.run()
+    assert desk.run(replace(run, resubmit=True)) == "finished"
+    assert live[0] == "nano"
+    assert "nano" not in live[1:]
+    assert len({row["ticket_id"] for row in desk.rows()}) == FEW
+    assert not desk.totals.cost_complete  # the record may have been charged, and is asked again
+
+
+def test_lines_of_no_record_and_doubled_ones_beside_all_the_others_change_nothing(bench: Bench, tmp_path: Path) -> None:
+    """Without it an empty line, or a record that came twice, once as an error, would end a run that has everything or turn an answer into an error."""
+    (tmp_path / "whole").mkdir()
+    whole = Desk(tmp_path / "whole", bench, wanted(tmp_path / "whole"))
+    assert whole.run() == "finished"
+    fetch = bench.fetch
+
+    def more(arn: str, out: str, file: Path) -> dict[str, int]:
+        counts = fetch(arn, out, file)
+        first = json.loads(file.read_bytes().splitlines()[0])
+        error = json.dumps({"recordId": first["recordId"], "error": {"errorCode": 500, "errorMessage": "x"}}).encode()
+        file.write_bytes(b"\n" + file.read_bytes() + error + b"\n\n")
+        return counts
+
+    bench.fetch = more  # type: ignore[method-assign]
+    desk = Desk(tmp_path, bench, wanted(tmp_path))
+    assert desk.run() == "finished"
+    assert desk.sorted_rows() == whole.sorted_rows()
+
+
+def test_a_stopped_job_without_a_manifest_leaves_the_cost_open(bench: Bench, tmp_path: Path) -> None:
+    """Without it records that were processed and lost with the manifest would be told as not charged."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "standing", lambda arn: Standing("Stopped"))
+        patch.setattr(bench, "fetch", lambda arn, out, file: (file.write_bytes(b""), {})[1])
+        assert desk.run() == "lacking"
+    assert desk.run(replace(run, resubmit=True)) == "finished"
+    assert not desk.totals.cost_complete
+
+
 class _Stalls:
     """While it lasts, a record with a certain text holds its job up."""
 
@@ -230,6 +314,30 @@ def test_an_on_demand_call_that_fails_is_an_error_row(bench: Bench, tmp_path: Pa
     assert desk.totals.failed == len(desk.batch.state.on_demand)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("kind", "tickets_of_it", "up_for"), [("unreachable", 40, 21), ("access", 40, 21), ("unreachable", 3, 0)])
+def test_a_service_that_is_gone_costs_no_ticket(bench: Bench, tmp_path: Path, kind: Kind, tickets_of_it: int, up_for: int) -> None:
+    """Without it every ticket asked on demand after the service went away would be written off as failed, and no later run would ask it again."""
+    served: list[str] = []
+    most = [up_for]
+
+    def live(model: str, request: Request) -> Reply:
+        if len(served) >= most[0]:
+            raise CallError(kind, model, "nothing answers there.")
+        served.append(model)
+        fields = {"category": "other", "priority": "P3", "confidence": 0.1, "reasoning": "x", "needs_human": False, "ticket_id": "?"}
+        return Reply(model, "", fields, Usage(1, 1), Cost(0.5), 1.0, "tool_use")
+
+    desk = Desk(tmp_path, bench, wanted(tmp_path, tickets_of_it, limits=Limits(fewest=50)), live)
+    with pytest.raises(WorkshopError, match=r"nothing answers there.*The tickets that met it are left for later: run the same command again"):
+        desk.run()
+    assert all("error" not in row for row in desk.rows())
+    most[0] = 1000
+    assert desk.run() == "finished"
+    assert {row["ticket_id"] for row in desk.rows()} == {f"N-{number}" for number in range(tickets_of_it)}
+    assert (desk.totals.tickets, desk.totals.failed) == (tickets_of_it, 0)
+    assert desk.totals.usd == pytest.approx(0.5 * len(served))  # with what was paid for tickets that met it half way
+
+
 def test_a_wave_that_may_cost_too_much_is_not_begun(bench: Bench, tmp_path: Path) -> None:
     """Without it `--max-usd` would be looked at only after the money is spent: a job cannot be stopped between two tickets."""
     run = wanted(tmp_path)
@@ -253,6 +361,117 @@ def test_the_bound_of_what_is_asked_on_demand_is_at_the_list_price_with_what_may
     assert desk.batch.refused_usd == pytest.approx(both)  # type: ignore[union-attr]
 
 
+def lacking_one(bench: Bench, tmp_path: Path, live: Any = None) -> Desk:
+    """Return a run of one job that ended without its last record, which no manifest counts."""
+    desk = Desk(tmp_path, bench, wanted(tmp_path, limits=Limits(fewest=2)), live)
+    fetch = bench.fetch
+
+    def without(arn: str, out: str, file: Path) -> dict[str, int]:
+        fetch(arn, out, file)
+        lines = sorted(file.read_bytes().splitlines(keepends=True), key=number_of)
+        file.write_bytes(b"".join(lines[:-1]))
+        return {}
+
+    bench.fetch = without  # type: ignore[method-assign]
+    assert desk.run() == "lacking"
+    bench.fetch = fetch  # type: ignore[method-assign]
+    return desk
+
+
+def replies_usd(bench: Bench, desk: Desk) -> float:
+    """Return what the records cost that are on this machine."""
+    parts = desk.batch.state.parts  # type: ignore[union-attr]
+    found = (reply(line, catalog.model(part.model), "invoke", "x")[1] for part in parts for line in (desk._folder / f"{part.name}.jsonl.out").read_bytes().splitlines())
+    return sum(one.cost.usd for one in found if isinstance(one, Reply))
+
+
+def test_what_is_asked_again_on_demand_is_bounded_too(bench: Bench, tmp_path: Path) -> None:
+    """Without it `--resubmit` would spend on ordinary calls whatever they come to, however little `--max-usd` allows."""
+    asked: list[str] = []
+    desk = lacking_one(bench, tmp_path, lambda model, request: asked.append(model) or Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn"))
+    run = replace(desk.wanted, resubmit=True)
+    spent = replies_usd(bench, desk)
+    assert desk.run(replace(run, max_usd=spent)) == "max_usd"
+    assert desk.run(replace(run, max_usd=0.0)) == "max_usd"
+    assert (asked, len(bench.made), desk.batch.state.on_demand) == ([], 1, [])  # type: ignore[union-attr]
+    last = task("invoke").request(Ticket.model_validate_json(run.source.read_text().splitlines()[-1]))
+    most = spent + sum(bound(catalog.model(key), last, listed=True) for key in ("nano", "sonnet"))
+    assert desk.batch.refused_usd == pytest.approx(most)  # type: ignore[union-attr]
+    assert desk.run(replace(run, max_usd=most)) == "max_usd"  # before the second wave, which is bounded by itself
+    assert asked == ["nano", "sonnet"]
+    assert desk.batch.begun == (pytest.approx(desk.batch._left.spent), True)  # type: ignore[union-attr]
+    assert desk.run(run) == "finished"
+
+
+def test_jobs_that_are_made_again_are_bounded_too(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a lower `--max-usd` would hold for every wave but the one that is made again."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, run)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(running, "FEWEST", FEW + 1)
+        assert desk.run() == "lacking"
+    first = len(bench.made)
+    assert desk.run(replace(run, resubmit=True, max_usd=0.0)) == "max_usd"
+    assert len(bench.made) == first
+    enough = desk.batch.refused_usd  # type: ignore[union-attr]
+    requests = [task("invoke").request(Ticket.model_validate_json(line)) for line in run.source.read_text().splitlines()]
+    assert enough == pytest.approx(sum(bound(catalog.model("nano"), request) for request in requests))
+    assert desk.run(replace(run, resubmit=True, max_usd=enough)) == "max_usd"
+    assert len(bench.made) == 2 * first
+
+
+def test_what_waits_to_be_asked_on_demand_is_bounded_by_the_limit_of_now(bench: Bench, tmp_path: Path) -> None:
+    """Without it a run that was stopped in its ordinary calls would go on with them whatever is allowed now."""
+
+    def killed(model: str, request: Request) -> Reply:
+        raise KeyboardInterrupt
+
+    run = wanted(tmp_path, 6, limits=Limits(fewest=10))
+    desk = Desk(tmp_path, bench, run, killed)
+    with pytest.raises(KeyboardInterrupt):
+        desk.run()
+    desk._live = lambda model, request: Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn")
+    assert desk.run(replace(run, max_usd=0.0)) == "max_usd"
+    enough = desk.batch.refused_usd  # type: ignore[union-attr]
+    assert desk.run(replace(run, max_usd=enough)) == "finished"
+
+
+def test_the_cost_of_a_run_that_stopped_half_way_holds_what_was_paid(bench: Bench, tmp_path: Path) -> None:
+    """Without it a run that stopped after its first wave would be told to have cost nothing for the tickets that escalate, as a complete cost."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, replace(run, max_usd=0.001))
+    assert desk.run() == "max_usd"
+    usd, complete = desk.batch.begun  # type: ignore[union-attr]
+    assert usd > 0
+    assert complete
+    assert desk.totals.usd + usd == pytest.approx(replies_usd(bench, desk))
+    other = tmp_path / "other"
+    other.mkdir()
+    waiting = wanted(other, wait=False)
+    desk = Desk(other, bench, waiting)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "standing", lambda arn: Standing("InProgress"))
+        assert desk.run() == "submitted"
+    assert not desk.batch.begun[1]  # type: ignore[union-attr]
+
+
+def test_a_ticket_too_large_for_the_file_of_a_job_is_asked_on_demand_and_bounded_so(bench: Bench, tmp_path: Path) -> None:
+    """Without it the service would refuse its job each time, or `--max-usd` bound it at the batch price."""
+    run = wanted(tmp_path, limits=Limits(records=6, fewest=2, bytes=20_000), max_usd=0.0)
+    lines = run.source.read_text().splitlines()
+    lines[3] = json.dumps({"id": "N-3", "subject": "x", "body": "word " * 3_900})
+    run.source.write_text("\n".join(lines))
+    desk = Desk(tmp_path, bench, run, lambda model, request: Reply(model, "", None, Usage(1, 1), Cost(0.0), 1.0, "end_turn"))
+    assert desk.run() == "max_usd"
+    requests = [task("invoke").request(Ticket.model_validate_json(line)) for line in lines]
+    most = sum(bound(catalog.model("nano"), request) for request in (*requests[:3], *requests[4:]))
+    most += sum(bound(catalog.model(key), requests[3], listed=True) for key in ("nano", "sonnet"))
+    assert desk.batch.refused_usd == pytest.approx(most)  # type: ignore[union-attr]
+    assert desk.run(replace(run, max_usd=None)) == "finished"
+    assert desk.batch.state.on_demand[0] == 3  # type: ignore[union-attr]
+    assert len({row["ticket_id"] for row in desk.rows()}) == FEW
+
+
 def test_what_is_no_ticket_is_a_row(bench: Bench, tmp_path: Path) -> None:
     """Without it a broken line, or an id that came twice, would be paid for or be lost."""
     run = wanted(tmp_path)
@@ -263,6 +482,17 @@ def test_what_is_no_ticket_is_a_row(bench: Bench, tmp_path: Path) -> None:
     wrong = [row for row in desk.rows() if "error" in row]
     assert [(row["ticket_id"], row["line"]) for row in wrong] == [("", FEW + 1), ("N-1", FEW + 2)]
     assert (desk.totals.tickets, desk.totals.failed) == (FEW + 2, 2)
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.out"])
+def test_a_file_of_the_run_that_is_gone_is_named(bench: Bench, tmp_path: Path, ending: str) -> None:
+    """Without it a person would be told to make room on the disk, or nothing about how to go on."""
+    run = wanted(tmp_path)
+    desk = Desk(tmp_path, bench, replace(run, max_usd=0.001))
+    assert desk.run() == "max_usd"
+    (tmp_path / "out.ndjson.batch" / f"w1-nano-0002{ending}").unlink()
+    with pytest.raises(DataError, match=r"w1-nano-0002\.jsonl.* is gone.*--restart"):
+        desk.run(run)
 
 
 def test_outputs_that_were_taken_away_are_one_line(bench: Bench, tmp_path: Path) -> None:

@@ -137,6 +137,22 @@ def test_foreign_executions_are_named(scheduled: Any, room: Room) -> None:
     assert (found["unreadable"], len(records)) == (1, 1)
 
 
+def test_an_input_that_is_no_object_is_named_too(scheduled: Any, room: Room) -> None:
+    """Without it one execution of another machine that was given a list would be a traceback."""
+    arn = room.emulator.client.create_state_machine(name="lists", definition='{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}', roleArn=ROLE)["stateMachineArn"]
+    room.emulator.client.start_execution(stateMachineArn=arn, input="[1]")
+    with pytest.raises(DataError, match=r"has not the input and output of this state machine \(TypeError\)"):
+        scheduled(machine_arn=arn)
+
+
+@pytest.mark.parametrize("event", [{}, {"id": "x"}, {"time": "2026-11-22T12:00:00Z"}, {"id": "x", "time": "2026-11-22T12:00:00"}, {"id": "x", "time": "noon"}, {"id": "x", "time": 7}])
+def test_an_event_by_hand_that_is_none_is_one_line(event: dict[str, object], scheduled: Any, service: Service, room: Room) -> None:
+    """Without it who starts a re-check by hand would read of a missing key, or of two times that cannot be compared."""
+    with pytest.raises(DataError, match=r'Send one such as \{"id"'):
+        start(event, room.emulator.client, None, service.client)
+    assert service.asked == []
+
+
 @pytest.mark.parametrize(("name", "value", "said"), [("SAMPLE", "0", "RECHECK_SAMPLE"), ("TIER", "gpt", "RECHECK_TIER"), ("BUCKET", None, "RECHECK_BUCKET")])
 def test_settings_that_are_wrong_are_named(name: str, value: str | None, said: str, scheduled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the schedule would fail with a traceback in a log that nobody reads."""

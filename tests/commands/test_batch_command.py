@@ -70,7 +70,9 @@ def test_leaving_says_how_to_come_back(bench: Ready, source: Path, capsys: pytes
     standing = bench.standing
     monkeypatch.setattr(bench, "standing", lambda arn: type(standing(arn))("InProgress"))
     assert batch(options(source, wait=False), ["in", "--no-wait", "--restart"]) == 3
-    assert "2 jobs are under way. Go on with: workshop batch in\n" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "2 jobs are under way. Go on with: workshop batch in\n" in said.err
+    assert "at least 0.000000 USD" in said.out  # what the jobs under way cost is not known yet
 
 
 def test_ctrl_c_leaves_the_jobs_and_loses_nothing(bench: Ready, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +95,25 @@ def test_ctrl_c_leaves_the_jobs_and_loses_nothing(bench: Ready, source: Path, ca
 def test_a_bound_that_may_be_passed_stops_before_the_wave(bench: Ready, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without it `--max-usd` would be an empty word."""
     assert batch(options(source, max_usd=0.00001), ["in"]) == 3
-    assert "Stopped before the next wave: it may bring the output to 0.0" in capsys.readouterr().err
+    assert "Stopped before anything more is asked: it may bring the output to 0.0" in capsys.readouterr().err
     assert bench.made == []
+
+
+def test_the_state_is_that_of_the_run_that_held_the_output_last(bench: Ready, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a command that was begun while another one was ending would not know of its jobs, and pay for them a second time."""
+    opened = batch_command.open_journal
+    standing = bench.standing
+
+    def other_first(*args: Any, **more: Any) -> Any:
+        monkeypatch.setattr(batch_command, "open_journal", opened)
+        monkeypatch.setattr(bench, "standing", lambda arn: type(standing(arn))("InProgress"))
+        assert batch(options(source, wait=False)) == 3  # between the look at the state and the lock
+        monkeypatch.setattr(bench, "standing", standing)
+        return opened(*args, **more)
+
+    monkeypatch.setattr(batch_command, "open_journal", other_first)
+    assert batch(options(source)) == 0
+    assert sum(token.endswith("w1-nano-0001") for token in bench.made) == 1
 
 
 def test_records_that_no_job_answered_are_said_with_the_way_to_ask_again(bench: Ready, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +164,7 @@ def test_an_output_of_something_else_is_not_gone_on_with(bench: Ready, source: P
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"form": "chat"}, typer.BadParameter), ({"min_records": 6}, typer.BadParameter), ({"bucket": "here"}, SettingsError), ({"policy": "none"}, SettingsError),
+        ({"form": "chat"}, typer.BadParameter), ({"min_records": 6}, typer.BadParameter), ({"max_mb": float("inf")}, typer.BadParameter), ({"bucket": "here"}, SettingsError), ({"policy": "none"}, SettingsError),
         ({"source": Path("none.ndjson")}, DataError), ({"summary": Path("none/at/all.json")}, DataError),
     ],
 )  # fmt: skip
@@ -160,6 +179,15 @@ def test_the_output_is_not_the_tickets(bench: Ready, source: Path) -> None:
     """Without it the tickets would be written over."""
     with pytest.raises(SettingsError, match="holds the tickets"):
         batch(Options(source, source, PLACE))
+
+
+@pytest.mark.parametrize("name", ["in.ndjson", "out.ndjson", "out.ndjson.journal", "out.ndjson.batch/state.json"])
+def test_the_summary_is_none_of_the_other_files(bench: Ready, source: Path, name: str) -> None:
+    """Without it the tickets or the rows would be written over by the summary, and with them what the run paid for."""
+    before = source.read_bytes()
+    with pytest.raises(SettingsError, match="another file with --summary"):
+        batch(options(source, summary=source.parent / name))
+    assert (source.read_bytes(), bench.steps) == (before, 0)
 
 
 def test_a_guardrail_is_refused(bench: Ready, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from workshop_lib.cascade import CACHE, TextCache, TextVectors, Trace, cached_wa
 from workshop_lib.evaluation.arms import run_arm
 from workshop_lib.evaluation.cached import cache_report, cache_sweep, fit_cache_threshold
 from workshop_lib.evaluation.labels import LabelledTicket, load_tickets
-from workshop_lib.llm import Ask
+from workshop_lib.llm import Ask, Cost
 from workshop_lib.tasks import TRIAGE, Label, RoutingDecision, Ticket
 
 Scripted = Callable[[Mapping[tuple[str, str], object]], Ask]
@@ -82,6 +83,23 @@ def test_the_report_is_what_walking_with_the_cache_gives(tickets: tuple[Labelled
     rows = cache_report(traces, tickets, TextCache(VECTORS, threshold=0.9), draws=10).rows
     assert [trace.model_used == CACHE for trace in walked] == rows["hit"].tolist()
     assert [trace.answer.label == entry.label for trace, entry in zip(walked, tickets, strict=True) if trace.answer] == rows["right"].tolist()
+
+
+def test_a_saving_of_unknown_costs_is_told_as_such(tickets: tuple[LabelledTicket, ...], traces: list[Trace[RoutingDecision]]) -> None:
+    """Without it the saving would be of a complete cost that nobody knows, or read "saves nan% of the cost"."""
+
+    def costing(trace: Trace[RoutingDecision], cost: Cost) -> Trace[RoutingDecision]:
+        steps = tuple(replace(step, reply=step.reply and replace(step.reply, cost=cost)) for step in trace.steps)
+        return replace(trace, steps=steps)
+
+    unknown = [costing(traces[0], Cost(0.0, complete=False)), *traces[1:]]
+    report = cache_report(unknown, tickets, TextCache(VECTORS, threshold=0.9), draws=20)
+    assert not report.cost_complete
+    assert "of the known cost (" in report.sentence
+    for complete, said in ((False, "not known, as the cost is not,"), (True, "not known, as nothing was charged,")):
+        free = cache_report([costing(trace, Cost(0.0, complete=complete)) for trace in traces], tickets, TextCache(VECTORS, threshold=0.9), draws=20)
+        assert said in free.sentence
+        assert "nan" not in free.sentence
 
 
 def test_other_tickets_are_refused(tickets: tuple[LabelledTicket, ...], traces: list[Trace[RoutingDecision]]) -> None:

@@ -1,6 +1,7 @@
 """Managed evaluation: what a job is given, what the service's model of the request says to it, and what its results become."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,30 @@ def test_results_that_are_none(text: str, said: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=said):
         read_results(path)
+
+
+@pytest.mark.parametrize("metric", [COURSE_METRIC, "Builtin.Correctness"])
+def test_a_score_that_is_not_a_number_is_none_and_an_infinite_one_is_refused(metric: str, tmp_path: Path) -> None:
+    """Without it an answer that the judge said nothing of would count as one that failed, or one number make a mean infinite."""
+    path = tmp_path / "1_output.jsonl"
+    for value in (math.nan, math.inf):
+        path.write_text(json.dumps(PUBLISHED | {"automatedEvaluationResult": {"scores": [{"metricName": metric, "result": value}]}}), encoding="utf-8")
+        if math.isnan(value):
+            assert [score.value for score in read_results(path)] == [None]
+        else:
+            with pytest.raises(DataError, match=f"line 1: the {metric} score inf"):
+                read_results(path)
+
+
+def test_an_answer_that_was_scored_twice_is_refused(tmp_path: Path) -> None:
+    """Without it a folder that holds two jobs of one dataset would count every answer twice, with an interval that is too narrow."""
+    line = json.dumps(PUBLISHED | {"automatedEvaluationResult": {"scores": [{"metricName": COURSE_METRIC, "result": 4}, {"metricName": "Builtin.Correctness", "result": 1}]}})
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1_output.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    assert len(read_results(tmp_path / "second")) == 2
+    with pytest.raises(DataError, match=r"second.1_output.jsonl line 1: a second course-judge score .* one job at a time"):
+        read_results(tmp_path)
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:

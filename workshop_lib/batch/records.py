@@ -6,7 +6,8 @@ jobs) holds a Converse body; those refuse `toolConfig`, so the answer is asked f
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from workshop_lib.catalog import Model
@@ -22,6 +23,7 @@ from workshop_lib.tasks.variants import in_text
 Form = Literal["invoke", "converse"]
 INVOCATION: Mapping[Form, Literal["InvokeModel", "Converse"]] = {"invoke": "InvokeModel", "converse": "Converse"}
 """What each form is called in CreateModelInvocationJob."""
+_LONGEST = 18  # digits: Python refuses to read thousands of them
 
 
 def task(form: Form) -> Task[Ticket, RoutingDecision]:
@@ -37,6 +39,15 @@ def record(number: int, model: Model, request: Request, form: Form) -> bytes:
 def number_of(line: bytes) -> int:
     """Return the entry that a line of an input or an output is about; raise DataError if it is none of ours."""
     return _number(_object(line))
+
+
+def numbers(lines: Iterable[bytes]) -> set[int]:
+    """Return the entries that some lines are about; what is damaged or none of ours is passed over."""
+    found = set()
+    for line in lines:
+        with suppress(DataError):
+            found.add(number_of(line))
+    return found
 
 
 def reply(line: bytes, model: Model, form: Form, source: str) -> tuple[int, Reply | CallError]:
@@ -68,7 +79,7 @@ def _error(error: Any, model: Model) -> CallError:
     fields = error if isinstance(error, Mapping) else {}
     code, message = fields.get("errorCode"), fields.get("errorMessage")
     kind: Kind = "server"
-    if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()):
+    if isinstance(code, int) or (isinstance(code, str) and code.isdecimal() and len(code) <= _LONGEST):
         kind = kind_of_status(int(code))
     elif isinstance(code, str):
         kind = kind_of_code(code) or "server"
@@ -82,8 +93,8 @@ def _id(number: int) -> str:
 
 def _number(found: Mapping[str, Any]) -> int:
     given = found.get("recordId")
-    if not isinstance(given, str) or not given.isdecimal():
-        raise DataError(f"A batch output holds the record {str(given)[:40]!r}, which this run did not ask for. Name another --bucket folder.")
+    if not isinstance(given, str) or not given.isdecimal() or len(given) > _LONGEST:
+        raise DataError(f"A batch output holds the record {str(given)[:40]!r}, which this run did not ask for. Look at the outputs in S3.")
     return int(given)
 
 

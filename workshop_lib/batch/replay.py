@@ -1,12 +1,14 @@
 """The replies of waves that are read, found by entry, and walking with them: what a walk asks next is what the next wave asks."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from workshop_lib import catalog
 from workshop_lib.batch.records import Form, reply
 from workshop_lib.batch.state import Part
+from workshop_lib.errors import DataError
 from workshop_lib.llm import CallError, Reply, Request
 
 Answered = Reply | CallError
@@ -72,7 +74,17 @@ class Answers:
         if held is None:
             model = catalog.model(part.model)
             with (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
-                held = self._held[part.name] = dict(reply(line, model, self._form, self._source) for line in lines)
+                held = self._held[part.name] = self._read(lines, model)
             while len(self._held) > _PARTS_HELD:
                 self._held.popitem(last=False)
         return held
+
+    def _read(self, lines: Iterable[bytes], model: catalog.Model) -> dict[int, Answered]:
+        """Return the replies by entry: what is damaged counts as lacking; of two lines about one entry a reply goes before an error, else the first."""
+        found: dict[int, Answered] = {}
+        for line in lines:
+            with suppress(DataError):
+                number, answered = reply(line, model, self._form, self._source)
+                if number not in found or (isinstance(found[number], CallError) and isinstance(answered, Reply)):
+                    found[number] = answered
+        return found

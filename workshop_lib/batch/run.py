@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -23,18 +24,20 @@ from workshop_lib.batch.state import Part, State, StateFile
 from workshop_lib.batch.telling import Told, told
 from workshop_lib.bulk.bitmap import Ids, key_of
 from workshop_lib.bulk.journal import Journal
+from workshop_lib.bulk.outage import Outage
 from workshop_lib.bulk.runner import run as run_many
 from workshop_lib.bulk.sources import Entry, Rejected, read, refused
-from workshop_lib.bulk.work import broken, rejected
+from workshop_lib.bulk.work import REFUSED, SERVICE_KINDS, Met, Outcome, Piece, broken, rejected
 from workshop_lib.cascade import Policy, walk
 from workshop_lib.errors import DataError, WorkshopError
-from workshop_lib.llm import Ask, Reply, Request
+from workshop_lib.llm import Ask, CallError, Reply, Request
 from workshop_lib.tasks import Ticket
 
 End = Literal["finished", "submitted", "lacking", "max_usd"]
 """Why a run ended: all is done; jobs are under way; jobs ended without some of their records; the next wave may cost more than is allowed."""
 _AT_ONCE = 8
 _SLOWER = 1.5
+_ROUNDING = 1 + 1e-9  # the same sum comes out otherwise in another order
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,32 @@ class Wanted:
 class _Next:
     """What a pass found to ask: parts for jobs, and entries that are too few for one.
 
-    In USD: what is spent on unfinished tickets, and by model what jobs cost at most, or ordinary calls with those that may follow them.
+    In USD: what is spent on unfinished tickets, and by part what its job costs at most, or ordinary calls with those that may follow them.
     """
 
     parts: list[Part] = field(default_factory=list)
     few: list[int] = field(default_factory=list)
     spent: float = 0.0
+    spent_complete: bool = True
     by_job: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     on_demand: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
+    def spend(self, known: Sequence[Answered]) -> None:
+        """Count what the replies about an unfinished ticket cost."""
+        costs = [one.cost for one in known if isinstance(one, Reply)]
+        self.spent += sum(cost.usd for cost in costs)
+        self.spent_complete = self.spent_complete and all(cost.complete for cost in costs)
+
+    def ask(self, part: str, asked: Unanswered, models: Sequence[catalog.Model]) -> None:
+        """Count what a call may cost in a part, or on demand with those of the models after it."""
+        self.by_job[part] += bound(models[0], asked.request)
+        self.on_demand[part] += sum(bound(model, asked.request, listed=True) for model in models)
+
     @property
     def most(self) -> float:
-        """Return what is to come at most: of a model that has jobs by them, of one that has none on demand."""
-        jobs = {part.model for part in self.parts}
-        return sum(usd if model in jobs else self.on_demand[model] for model, usd in self.by_job.items())
+        """Return what is to come at most: of a part that is a job by it, of one that is none on demand."""
+        jobs = {part.name for part in self.parts}
+        return sum(usd if name in jobs else self.on_demand[name] for name, usd in self.by_job.items())
 
 
 class Batch:
@@ -92,7 +107,15 @@ class Batch:
         self._say = say
         self._sleep = sleep
         self._doubtful = {part.name for part in state.parts if part.arn is None}  # of an earlier run, which may have made their jobs
+        self._again: set[str] = set()  # parts made by this run of records that were asked before: once in a run is enough
         self._left: _Next | None = None
+
+    @property
+    def begun(self) -> tuple[float, bool]:
+        """Return what is spent on tickets that are not finished, in USD, and whether that is all of it: not while jobs are under way or lack records."""
+        if self._left is None:
+            return 0.0, all(part.read for part in self.state.parts) and not self.lacking
+        return self._left.spent, self._left.spent_complete and not self.lacking
 
     @property
     def refused_usd(self) -> float:
@@ -106,28 +129,71 @@ class Batch:
 
     def run(self) -> End:
         """Go on until all is done or there is a reason to stop; raise WorkshopError, one line, for what goes wrong on the way."""
+        for part in self.state.parts:
+            for name in (f"{part.name}.jsonl", f"{part.name}.jsonl.out")[: 1 + part.read]:
+                if not (self._folder / name).is_file():
+                    raise DataError(f"{self._folder / name}, which belongs to this run, is gone. Restore it, or begin anew with --restart.")
         while True:
             self._file.save(self.state)
             if not self._settled():
                 return "submitted"
             if self.lacking:
-                if not self._wanted.resubmit:
+                if not self._wanted.resubmit or any(part.name in self._again for part in self.lacking):
                     return "lacking"
+                if self._owes_too_much():
+                    return "max_usd"
                 self._ask_again()
                 continue
-            self._answer_on_demand()
+            if self._waiting():
+                if self._owes_too_much():
+                    return "max_usd"
+                self._answer_on_demand()
             found = self._pass()
             if not found.parts and not found.few:
                 return "finished"
-            limit = self._wanted.max_usd
-            if limit is not None and self._journal.totals.usd + found.spent + found.most > limit:
-                self._left = found
+            if self._too_much(found):
                 return "max_usd"
             if found.few:
-                self._say(f"{len(found.few)} records are fewer than a job may have ({self._wanted.limits.fewest}): they are asked on demand, at the list price.")
+                self._say(f"{len(found.few)} records are fewer than a job may have ({self._wanted.limits.fewest}), or too large for a file of so many: they are asked on demand, at the list price.")
             self.state.on_demand += found.few
             self.state.parts += found.parts
             self.state.waves += bool(found.parts)
+
+    def _too_much(self, found: _Next) -> bool:
+        """Say whether what is to be asked next may bring the output to more than is allowed, and keep it if so."""
+        limit = self._wanted.max_usd
+        if limit is None or self._journal.totals.usd + found.spent + found.most <= limit * _ROUNDING:
+            return False
+        self._left = found
+        return True
+
+    def _owes_too_much(self) -> bool:
+        """Say the same of what was in a wave before and is asked again, or was never asked: the limit may be another now, and what was lost is paid again."""
+        return self._wanted.max_usd is not None and self._too_much(self._owed())
+
+    def _waiting(self) -> set[int]:
+        """Return the entries that are to be asked on demand and are not finished."""
+        return {number for number in self.state.on_demand if number not in self._journal.finished}
+
+    def _owed(self) -> _Next:
+        """Return what is to be asked again, or waits to be asked on demand; the first by a job if there are enough of them, without those of the waves after."""
+        found, waiting = _Next(), self._waiting()
+        again: dict[int, str] = {}
+        for part in self.lacking:
+            with (self._folder / f"{part.name}.jsonl").open("rb") as asked, (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
+                again.update(dict.fromkeys(records.numbers(asked) - records.numbers(lines), part.name))
+            if (part.lacking or 0) >= self._wanted.limits.fewest:
+                found.parts.append(part)
+        answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
+        for entry, ticket in self._unfinished():
+            known = answers.of(entry.number, waves)
+            found.spend(known)
+            if entry.number in again or entry.number in waiting:
+                try:
+                    walk(self._task, ticket, self._wanted.policy, Replay(known))
+                except Unanswered as asked:
+                    found.ask(again.get(entry.number, ""), asked, self._from(catalog.model(asked.model)))
+        return found
 
     def _pass(self) -> _Next:
         """Write what is finished, and return what is to be asked next."""
@@ -141,10 +207,9 @@ class Batch:
                 self._keep(entry, ticket, told(ticket, walk(self._task, ticket, self._wanted.policy, Replay(known))))
             except Unanswered as asked:
                 model = catalog.model(asked.model)
-                splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
-                found.spent += sum(one.cost.usd for one in known if isinstance(one, Reply))
-                found.by_job[model.key] += bound(model, asked.request)
-                found.on_demand[model.key] += sum(bound(later, asked.request, listed=True) for later in self._from(model))
+                part = splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
+                found.spend(known)
+                found.ask(part, asked, self._from(model))
         found.parts, found.few = splitter.close()
         return found
 
@@ -214,11 +279,14 @@ class Batch:
             return
         file = self._folder / f"{part.name}.jsonl.out"
         part.counts = self._service.fetch(arn, self._out, file)
-        with file.open("rb") as lines:
-            found = len({records.number_of(line) for line in lines})
+        with file.open("rb") as lines, (self._folder / f"{part.name}.jsonl").open("rb") as asked:
+            found = len(records.numbers(lines) & records.numbers(asked))
         processed = part.counts.get("processedRecordCount", found)
-        if found < processed:
-            raise WorkshopError(f"The job {arn} counts {processed} records in its manifest, but {found} are in its outputs. Run the same command again later.")
+        if found < min(processed, part.records) and not self._wanted.resubmit:
+            raise WorkshopError(
+                f"The job {arn} counts {processed} records in its manifest, but {found} of those that were asked are in its outputs, the others not there or damaged. "
+                "Run the same command again later, or with --resubmit to ask the others again, which may be charged twice."
+            )
         part.lacking = part.records - found
         self._file.save(self.state)
 
@@ -232,48 +300,80 @@ class Batch:
             again = sum(one.replaced for one in self.state.parts) + 1
             splitter = Splitter(self._folder, part.wave, self._wanted.limits, f"r{again}")
             with (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
-                there = {records.number_of(line) for line in lines}
+                there = records.numbers(lines)
             with (self._folder / f"{part.name}.jsonl").open("rb") as lines:
                 for line in lines:
                     if (number := records.number_of(line)) not in there:
                         splitter.add(number, part.model, line)
             parts, few = splitter.close()
             part.replaced = True
-            if part.status in ("Completed", "Failed"):  # where the records went is not known, so they may have been charged
+            if _may_be_charged(part):
                 self._journal.spent(0.0, cost_complete=False)
+            self._again.update(one.name for one in parts)
             self.state.parts += parts
             self.state.on_demand += few
 
     def _answer_on_demand(self) -> None:
         """Ask what was too little for a job by ordinary calls, at the list price; every ticket is kept as it ends."""
-        numbers = set(self.state.on_demand)
-        if all(number in self._journal.finished for number in numbers):
-            return
+        numbers = self._waiting()
         answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
 
-        def work(item: tuple[Entry, Ticket]) -> Told:
-            return told(item[1], walk(self._task, item[1], self._wanted.policy, _Onward(known[item[0].number], self._live)))
+        spent: dict[int, float] = {}
+
+        def work(item: tuple[Entry, Ticket]) -> Outcome:
+            entry, ticket = item
+            ask = _Onward(known[entry.number], self._live)
+            done = told(ticket, walk(self._task, ticket, self._wanted.policy, ask))
+            spent[entry.number] = ask.usd
+            return Outcome(done.rows, done.usd, done.cost_complete, done.failed, done.escalated, met=tuple(ask.met))
 
         chosen = [(entry, ticket) for entry, ticket in self._unfinished() if entry.number in numbers]
         known = {entry.number: answers.of(entry.number, waves) for entry, _ in chosen}
-        for done in run_many(chosen, work, concurrency=_AT_ONCE):
+        outage = Outage(served_before=self._journal.totals.tickets > self._journal.totals.failed)
+        for done in run_many(takewhile(lambda _: outage.certain is None, chosen), work, concurrency=_AT_ONCE):
             entry, ticket = done.item
-            if done.result is not None:
-                self._keep(entry, ticket, done.result)
-            else:
-                self._journal.add(entry.number, broken(ticket.id, done.error).rows, 0.0, key=key_of(ticket.id), failed=True, cost_complete=False)
+            for piece, outcome in outage.after(Piece(entry, key_of(ticket.id)), done.result or broken(ticket.id, done.error)):
+                self._write(piece, outcome)
+        for piece, outcome in outage.at_the_end():
+            self._write(piece, outcome)
+        if outage.certain is not None:
+            for piece, outcome in outage.held():
+                self._journal.spent(spent[piece.entry.number], cost_complete=outcome.cost_complete)
+            raise WorkshopError(f"{outage.certain.detail.rstrip('.')}. The tickets that met it are left for later: run the same command again, it goes on where it stopped.")
+
+    def _write(self, piece: Piece, done: Outcome) -> None:
+        self._journal.add(
+            piece.entry.number, done.rows, done.usd, key=piece.key, failed=done.failed, escalated=done.escalated, cost_complete=done.cost_complete
+        )
+
+
+def _may_be_charged(part: Part) -> bool:
+    """Say whether records that a job ended without may have been charged: where they went is not known, or the manifest counts more than there are."""
+    processed = part.counts.get("processedRecordCount", 0 if part.status == "Expired" else part.records)  # a job expires that has not begun
+    return part.status in ("Completed", "Failed") or processed > part.records - (part.lacking or 0)
 
 
 class _Onward(Replay):
-    """Known replies first, then calls."""
+    """Known replies first, then calls; `met` says how those went, `usd` what they cost."""
 
     def __init__(self, known: Sequence[Answered], live: Ask) -> None:
         super().__init__(known)
         self._ask = live
+        self.met: list[Met] = []
+        self.usd = 0.0
 
     def __call__(self, model: str, request: Request) -> Reply:
         """Give the next known reply, or call."""
         try:
             return super().__call__(model, request)
         except Unanswered:
-            return self._ask(model, request)
+            pass
+        try:
+            reply = self._ask(model, request)
+        except CallError as error:
+            if error.kind in SERVICE_KINDS or error.kind == REFUSED:
+                self.met.append(Met(model, error.kind, str(error)))
+            raise
+        self.met.append(Met(model))
+        self.usd += reply.cost.usd
+        return reply

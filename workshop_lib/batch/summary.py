@@ -41,7 +41,7 @@ class Summary:
         """Return the summary as one line."""
         counts = f"{self.tickets} tickets, {self.escalated} escalated, {self.failed} failed"
         usd = f"{'' if self.cost_complete else 'at least '}{self.usd:.6f} USD"
-        demand = f", {self.on_demand} on demand" if self.on_demand else ""
+        demand = f", {self.on_demand} on demand at the list price" if self.on_demand else ""
         return f"{counts}, {usd} ({self.source}; {self.rates}), {len(self.jobs)} {'job' if len(self.jobs) == 1 else 'jobs'}{demand} -> {self.out}"
 
     def json(self) -> str:
@@ -49,12 +49,12 @@ class Summary:
         return json.dumps({**asdict(self), "exit_status": self.exit_status}, indent=1) + "\n"
 
 
-def summary(out: str, end: End, totals: Totals, state: State, policy: Policy, source: str) -> Summary:
-    """Return what a batch came to."""
+def summary(out: str, end: End, totals: Totals, state: State, policy: Policy, source: str, begun: tuple[float, bool] = (0.0, True)) -> Summary:
+    """Return what a batch came to, with what is spent on tickets that are `begun` and not finished, in USD, and whether that is all of it."""
     jobs = [
         {"part": part.name, "model": part.model, "records": part.records, "status": part.status, "arn": part.arn, **part.counts} for part in state.parts
     ]
     return Summary(
-        out, end, totals.tickets, totals.failed, totals.escalated, totals.usd, totals.cost_complete, source, policy.name, policy.digest,
+        out, end, totals.tickets, totals.failed, totals.escalated, totals.usd + begun[0], totals.cost_complete and begun[1], source, policy.name, policy.digest,
         rates(policy.tiers), len(state.on_demand), jobs,
     )  # fmt: skip

@@ -71,7 +71,7 @@ class Outage:
 
     def at_the_end(self) -> list[Held]:
         """Return what is written down at the end of the input: all that was held back, unless no tier served any ticket, which makes it certain."""
-        held = [one for tier in self._tiers.values() for one in tier.held]
+        held = self.held()
         if not self._any_served and any(outcome.met[-1].kind != REFUSED for _, outcome in held):
             self.certain = self.certain or self._last
         if self.certain is not None:
@@ -82,4 +82,8 @@ class Outage:
 
     def left(self) -> list[Outcome]:
         """Return the outcomes that were held back and are not told; what they cost was spent all the same."""
-        return [outcome for tier in self._tiers.values() for _, outcome in tier.held]
+        return [outcome for _, outcome in self.held()]
+
+    def held(self) -> list[Held]:
+        """Return the same with their pieces."""
+        return [one for tier in self._tiers.values() for one in tier.held]

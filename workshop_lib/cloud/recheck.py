@@ -76,7 +76,7 @@ def recheck(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 def start(event: Mapping[str, Any], states: Any, s3: Any, bedrock: Any) -> dict[str, Any]:
     """Do what `recheck` does with the given clients."""
     settings = _settings()
-    at = datetime.fromisoformat(event["time"])
+    at = _time(event)
     unreadable: list[str] = []
     records = list(_records(settings, states, at - timedelta(days=settings.days), unreadable))
     if unreadable and not records:
@@ -94,6 +94,17 @@ def start(event: Mapping[str, Any], states: Any, s3: Any, bedrock: Any) -> dict[
     return {"job": said["jobArn"], "records": len(records), "unreadable": len(unreadable), "dataset": f"s3://{settings.bucket}/{key}"}
 
 
+def _time(event: Mapping[str, Any]) -> datetime:
+    """Return the time of an event that has an id too; raise DataError for one that a schedule would not send."""
+    try:
+        at = datetime.fromisoformat(event["time"])
+        if at.tzinfo is not None and isinstance(event["id"], str):
+            return at
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise DataError('The event has no id, or no time with a zone. Send one such as {"id": "by-hand-1", "time": "2026-11-22T12:00:00Z"}.')
+
+
 def _records(settings: Recheck, states: Any, since: datetime, unreadable: list[str]) -> Iterator[Record]:
     """Yield the sample's records; executions that are not of this machine's form are added to `unreadable`, a line each."""
     listed = [one["executionArn"] for one in _finished(states, settings.machine_arn, since)]
@@ -104,7 +115,7 @@ def _records(settings: Recheck, states: Any, since: datetime, unreadable: list[s
         try:
             ticket = Ticket.model_validate(json.loads(said["input"])["ticket"])
             walked = _Output.model_validate_json(said["output"])
-        except (ValidationError, KeyError, ValueError) as error:
+        except (ValidationError, KeyError, TypeError, ValueError) as error:
             unreadable.append(f"{arn} has not the input and output of this state machine ({type(error).__name__}).")
             continue
         first = walked.trace.steps[0]

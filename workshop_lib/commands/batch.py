@@ -1,5 +1,7 @@
 """The command `workshop batch`: check and price, carry a file of tickets through batch jobs, and tell how it ended and how to go on."""
 
+import math
+import os
 import shlex
 import shutil
 import sys
@@ -87,6 +89,8 @@ def _run(
     try:
         if options.restart:
             _forget(folder, file)
+        else:
+            known = file.load()  # again, now that nobody else writes it: another run may have ended since
         if known is None and len(journal.finished):
             raise DataError(f"{folder}, with what was asked of which job, is gone. Restore it, or begin anew with --restart.")
         run = Batch(
@@ -100,7 +104,7 @@ def _run(
         whole = True
     finally:
         journal.close(nothing_in_work=whole)
-    done = summary(str(options.out), end, journal.totals, run.state, wanted.policy, settings.backend)
+    done = summary(str(options.out), end, journal.totals, run.state, wanted.policy, settings.backend, run.begun)
     if end != "finished":
         typer.echo(_why(run, done, options, _command(command)), err=True)
     return done
@@ -111,7 +115,7 @@ def _why(run: Batch, done: Summary, options: Options, command: str) -> str:
         under_way = sum(part.status not in ENDED for part in run.state.parts)
         return f"{under_way} {'job is' if under_way == 1 else 'jobs are'} under way. Go on with: {command}"
     if done.end == "max_usd":
-        return f"Stopped before the next wave: it may bring the output to {run.refused_usd:.6f} USD, more than --max-usd {options.max_usd}. Raise it to go on with: {command}"
+        return f"Stopped before anything more is asked: it may bring the output to {run.refused_usd:.6f} USD, more than --max-usd {options.max_usd}. Raise it to go on with: {command}"
     words = "; ".join(f"{part.arn} ended as {part.status} without {part.lacking} of {part.records} records{f' ({part.message})' if part.message else ''}" for part in run.lacking)
     return f"Stopped: {words}. To ask those again, add --resubmit to: {command}"
 
@@ -121,6 +125,8 @@ def _wanted(options: Options) -> Wanted:
         raise typer.BadParameter(f"{options.form!r} is none; choose {' or '.join(get_args(Form))}", param_hint="--form")
     if options.min_records > options.max_records // 2:
         raise typer.BadParameter(f"{options.min_records} is more than half of --max-records {options.max_records}", param_hint="--min-records")
+    if not math.isfinite(options.max_mb):
+        raise typer.BadParameter(f"{options.max_mb} is no size", param_hint="--max-mb")
     limits = Limits(options.max_records, int(options.max_mb * 1024 * 1024), options.min_records)
     first_s, most_s = _SANDBOX_POLL_S if load().backend == "sandbox" else _LIVE_POLL_S
     return Wanted(
@@ -138,6 +144,9 @@ def _check(options: Options, policy: Policy, settings: Settings) -> None:
     if elsewhere:
         raise SettingsError(f"Batch jobs are Amazon Bedrock's; the policy {policy.name} asks {', '.join(elsewhere)} too. Choose another --policy.")
     if options.summary is not None:
+        out, told = os.path.realpath(options.out), os.path.realpath(options.summary)
+        if told in (out, f"{out}.journal", os.path.realpath(options.source)) or Path(told).is_relative_to(f"{out}.batch"):
+            raise SettingsError(f"{options.summary} is also the tickets, the output or what belongs to it. Name another file with --summary.")
         try:
             options.summary.open("a").close()
         except OSError as error:

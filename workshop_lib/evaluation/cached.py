@@ -45,7 +45,7 @@ class CacheReport:
 
     `hits` of all tickets. Of the hits: `false_hits` give another category, priority or needs_human than the label or than the cascade would have;
     `changed` differ from the cascade, `wrong` from the label, and `unflagged` are hits on tickets that the cascade would have had a person look at,
-    and no longer does. `saving` is the share of the cascade's USD, `accuracy` the change of the share of tickets right in all three fields.
+    and no longer does. `saving` is the share of the cascade's USD (of the known ones unless `cost_complete`; NaN if they are none), `accuracy` the change of the share of tickets right in all three fields.
     `rows` has one row a ticket, in order, with the ticket each hit was near and whether that is of the same family.
     """
 
@@ -59,6 +59,7 @@ class CacheReport:
     accuracy: Estimate
     families: int
     source: str
+    cost_complete: bool = True
 
     @property
     def row(self) -> dict[str, float | int | str]:
@@ -76,10 +77,12 @@ class CacheReport:
         said = f"{self.hits.k} of {self.hits.n} tickets are hits ({_bounds(self.hits)}; {self.families} families)"
         if not self.hits.k:
             return f"{said}: nothing is saved and nothing can go wrong."
+        cost = f"saves {self.saving.value:.1%} of the {'' if self.cost_complete else 'known '}cost (95 % from {self.saving.low:.1%} to {self.saving.high:.1%})"
+        if math.isnan(self.saving.value):
+            cost = f"saves a share of the cost that is not known, as {'nothing was charged' if self.cost_complete else 'the cost is not'},"
         return (
             f"{said}, {self.false_hits.k} of them false ({_bounds(self.false_hits)}), {self.unflagged.k} of them tickets that a person would have seen. "
-            f"That saves {self.saving.value:.1%} of the cost (95 % from {self.saving.low:.1%} to {self.saving.high:.1%}) and moves the share right in all three "
-            f"fields by {self.accuracy.value:+.3f} (from {self.accuracy.low:+.3f} to {self.accuracy.high:+.3f})."
+            f"That {cost} and moves the share right in all three fields by {self.accuracy.value:+.3f} (from {self.accuracy.low:+.3f} to {self.accuracy.high:+.3f})."
         )
 
 
@@ -130,7 +133,7 @@ def cache_report(
         rows, rate("hit", np.ones(len(rows), dtype=bool)), rate("false", hit), rate("changed", hit), rate("wrong", hit), rate("unflagged", hit),
         saving=bootstrap([cost * hit, cost], lambda total: total[:, 0] / total[:, 1], families, draws=draws, seed=seed),
         accuracy=bootstrap_paired(rows["right"].to_numpy(float), rows["cascade_right"].to_numpy(float), families, draws=draws, seed=seed),
-        families=len(set(families)), source=", ".join(sources),
+        families=len(set(families)), source=", ".join(sources), cost_complete=all(trace.cost.complete for trace in traces),
     )  # fmt: skip
 
 

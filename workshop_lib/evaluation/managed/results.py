@@ -1,6 +1,7 @@
 """What an evaluation job wrote, as scores; the members of a line are those of the service's user guide and of published results."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,17 +63,18 @@ class _Line(BaseModel):
 def read_results(path: str | Path, *, normalised: bool = False) -> tuple[Score, ...]:
     """Return the scores in a file of results, or in every `*_output.jsonl` below a folder, as `aws s3 sync` leaves it.
 
-    `normalised` puts scores of the course's metric that the job reported from 0 to 1 back on the scale of 1 to 5. Raises DataError naming file
-    and line of what is broken, and for scores of that metric that are on neither scale.
+    `normalised` puts scores of the course's metric that the job reported from 0 to 1 back on the scale of 1 to 5; NaN is no score. Raises DataError
+    naming file and line of what is broken, of scores of that metric that are on neither scale, and of an answer that was scored twice.
     """
     files = sorted(Path(path).rglob("*_output.jsonl")) if Path(path).is_dir() else [Path(path)]
     if not files:
         raise DataError(f"{path} holds no *_output.jsonl. The job writes it when it has the status Completed; download the whole prefix of its results.")
-    scores = []
+    scores: list[Score] = []
+    seen: set[tuple[str, str, str | None]] = set()
     for file in files:
         for number, line in numbered_lines(file):
             try:
-                scores += _scores(_Line.model_validate_json(line), normalised)
+                scores += _scores(_Line.model_validate_json(line), normalised, seen)
             except ValidationError as error:
                 first = error.errors()[0]
                 raise DataError(f"{file} line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}. Is this the results file of a judged evaluation job?") from error
@@ -83,12 +85,19 @@ def read_results(path: str | Path, *, normalised: bool = False) -> tuple[Score, 
     return tuple(scores)
 
 
-def _scores(line: _Line, normalised: bool) -> list[Score]:
+def _scores(line: _Line, normalised: bool, seen: set[tuple[str, str, str | None]]) -> list[Score]:
+    """Return the scores of a line; raise ValueError for one of an answer and metric that were `seen` before, which would count twice."""
     record = line.inputRecord
     found = []
     for one in line.automatedEvaluationResult.scores:
         detail = (one.evaluatorDetails or (_Detail(),))[0]
-        value = _on_scale(one.result, normalised) if one.metricName == COURSE_METRIC else one.result
+        if (told := (record.key, one.metricName, record.source)) in seen:
+            raise ValueError(f"a second {one.metricName} score of the answer to {record.prompt[-60:]!r}. Read the folder of one job at a time.")
+        seen.add(told)
+        given = None if one.result is None or math.isnan(one.result) else one.result
+        if given is not None and math.isinf(given):
+            raise ValueError(f"the {one.metricName} score {given:g} is no score. Is this the results file of a judged evaluation job?")
+        value = _on_scale(given, normalised) if one.metricName == COURSE_METRIC else given
         found.append(Score(record.key, one.metricName, value, detail.modelIdentifier, record.category, record.source, detail.explanation))
     return found
 
