@@ -110,5 +110,5 @@ soak: $(TESTABLE)  ## Kill bulk runs of 5,000 tickets twenty times while the ser
 seeds: $(TESTABLE)  ## Run labs and solutions with other seeds and parameters; name prose that no longer holds, and the slowest cells
 	$(GUARDED) $(BIN)/python -m tools.course.seeds
 
-clean:  ## Remove what was made: environment, reports, caches
+clean:  ## Remove what was made: environment, reports, caches, and with .workshop the progress in the labs and kept replies
 	rm -rf .venv .workshop out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -84,3 +84,38 @@ def test_it_is_readable_in_both_palettes_and_asks_nobody_else(address: str, sche
             assert not serious, name
         browser.close()
     assert all(url.startswith((address, "data:")) for url in asked)
+
+
+_BROKEN_IN_TABLES = """() => {
+  const broken = [];
+  for (const cell of document.querySelectorAll("td, th")) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      for (const word of texts.currentNode.textContent.matchAll(/\\w+/g)) {
+        const range = document.createRange();
+        range.setStart(texts.currentNode, word.index);
+        range.setEnd(texts.currentNode, word.index + word[0].length);
+        if (new Set([...range.getClientRects()].filter((box) => box.width).map((box) => Math.round(box.top))).size > 1) broken.push(word[0]);
+      }
+    }
+  }
+  return broken;
+}"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; apt-get install chromium runs these")
+def test_a_telephone_shows_whole_words_and_a_keyboard_reaches_wide_tables(address: str) -> None:
+    """Without it names in tables could fall apart on a narrow screen, or what is cut off be out of reach without a mouse."""
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        page = browser.new_context(viewport={"width": 320, "height": 800}).new_page()
+        for name in ("sandbox.html", "production.html", "bulk.html"):
+            page.goto(f"{address}/{name}", wait_until="networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+            assert page.evaluate(_BROKEN_IN_TABLES) == [], name
+            serious = [one["id"] for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+            assert not serious, name
+        browser.close()
