@@ -8,8 +8,9 @@ from pathlib import Path
 from workshop_lib import catalog
 from workshop_lib.batch.records import Form, reply
 from workshop_lib.batch.state import Part
+from workshop_lib.bulk.work import REFUSED, SERVICE_KINDS, Met
 from workshop_lib.errors import DataError
-from workshop_lib.llm import CallError, Reply, Request
+from workshop_lib.llm import Ask, CallError, Reply, Request
 
 Answered = Reply | CallError
 _PARTS_HELD = 4
@@ -88,3 +89,29 @@ class Answers:
                 if number not in found or (isinstance(found[number], CallError) and isinstance(answered, Reply)):
                     found[number] = answered
         return found
+
+
+class Onward(Replay):
+    """Known replies first, then calls; `met` says how those went, `usd` what they cost."""
+
+    def __init__(self, known: Sequence[Answered], live: Ask) -> None:
+        super().__init__(known)
+        self._ask = live
+        self.met: list[Met] = []
+        self.usd = 0.0
+
+    def __call__(self, model: str, request: Request) -> Reply:
+        """Give the next known reply, or call."""
+        try:
+            return super().__call__(model, request)
+        except Unanswered:
+            pass
+        try:
+            reply = self._ask(model, request)
+        except CallError as error:
+            if error.kind in SERVICE_KINDS or error.kind == REFUSED:
+                self.met.append(Met(model, error.kind, str(error)))
+            raise
+        self.met.append(Met(model))
+        self.usd += reply.cost.usd
+        return reply

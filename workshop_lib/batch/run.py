@@ -6,7 +6,6 @@ of which job is on disk before it is asked, and a job's output is on this machin
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -15,10 +14,10 @@ from typing import Literal
 
 from workshop_lib import catalog
 from workshop_lib.batch import records
-from workshop_lib.batch.estimate import bound
+from workshop_lib.batch.next_wave import NextWave
 from workshop_lib.batch.parts import Limits, Splitter
 from workshop_lib.batch.records import Form
-from workshop_lib.batch.replay import Answered, Answers, Replay, Unanswered
+from workshop_lib.batch.replay import Answers, Onward, Replay, Unanswered
 from workshop_lib.batch.service import ENDED, Service
 from workshop_lib.batch.state import Part, State, StateFile
 from workshop_lib.batch.telling import Told, told
@@ -27,10 +26,10 @@ from workshop_lib.bulk.journal import Journal
 from workshop_lib.bulk.outage import Outage
 from workshop_lib.bulk.runner import run as run_many
 from workshop_lib.bulk.sources import Entry, Rejected, read, refused
-from workshop_lib.bulk.work import REFUSED, SERVICE_KINDS, Met, Outcome, Piece, broken, rejected
+from workshop_lib.bulk.work import Outcome, Piece, broken, rejected
 from workshop_lib.cascade import Policy, walk
 from workshop_lib.errors import DataError, WorkshopError
-from workshop_lib.llm import Ask, CallError, Reply, Request
+from workshop_lib.llm import Ask
 from workshop_lib.tasks import Ticket
 
 End = Literal["finished", "submitted", "lacking", "max_usd"]
@@ -56,38 +55,6 @@ class Wanted:
     poll_s: float = 60.0
 
 
-@dataclass
-class _Next:
-    """What a pass found to ask: parts for jobs, and entries that are too few for one.
-
-    In USD: what is spent on unfinished tickets, and by part what its job costs at most, or ordinary calls with those that may follow them.
-    """
-
-    parts: list[Part] = field(default_factory=list)
-    few: list[int] = field(default_factory=list)
-    spent: float = 0.0
-    spent_complete: bool = True
-    by_job: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    on_demand: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    def spend(self, known: Sequence[Answered]) -> None:
-        """Count what the replies about an unfinished ticket cost."""
-        costs = [one.cost for one in known if isinstance(one, Reply)]
-        self.spent += sum(cost.usd for cost in costs)
-        self.spent_complete = self.spent_complete and all(cost.complete for cost in costs)
-
-    def ask(self, part: str, asked: Unanswered, models: Sequence[catalog.Model]) -> None:
-        """Count what a call may cost in a part, or on demand with those of the models after it."""
-        self.by_job[part] += bound(models[0], asked.request)
-        self.on_demand[part] += sum(bound(model, asked.request, listed=True) for model in models)
-
-    @property
-    def most(self) -> float:
-        """Return what is to come at most: of a part that is a job by it, of one that is none on demand."""
-        jobs = {part.name for part in self.parts}
-        return sum(usd if name in jobs else self.on_demand[name] for name, usd in self.by_job.items())
-
-
 class Batch:
     """A run over one output; `folder` holds its files, `source` labels replies. `run` may be called again in a later process."""
 
@@ -108,7 +75,7 @@ class Batch:
         self._sleep = sleep
         self._doubtful = {part.name for part in state.parts if part.arn is None}  # of an earlier run, which may have made their jobs
         self._again: set[str] = set()  # parts made by this run of records that were asked before: once in a run is enough
-        self._left: _Next | None = None
+        self._left: NextWave | None = None
 
     @property
     def begun(self) -> tuple[float, bool]:
@@ -159,7 +126,7 @@ class Batch:
             self.state.parts += found.parts
             self.state.waves += bool(found.parts)
 
-    def _too_much(self, found: _Next) -> bool:
+    def _too_much(self, found: NextWave) -> bool:
         """Say whether what is to be asked next may bring the output to more than is allowed, and keep it if so."""
         limit = self._wanted.max_usd
         if limit is None or self._journal.totals.usd + found.spent + found.most <= limit * _ROUNDING:
@@ -175,9 +142,9 @@ class Batch:
         """Return the entries that are to be asked on demand and are not finished."""
         return {number for number in self.state.on_demand if number not in self._journal.finished}
 
-    def _owed(self) -> _Next:
+    def _owed(self) -> NextWave:
         """Return what is to be asked again, or waits to be asked on demand; the first by a job if there are enough of them, without those of the waves after."""
-        found, waiting = _Next(), self._waiting()
+        found, waiting = NextWave(), self._waiting()
         again: dict[int, str] = {}
         for part in self.lacking:
             with (self._folder / f"{part.name}.jsonl").open("rb") as asked, (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
@@ -195,9 +162,9 @@ class Batch:
                     found.ask(again.get(entry.number, ""), asked, self._from(catalog.model(asked.model)))
         return found
 
-    def _pass(self) -> _Next:
+    def _pass(self) -> NextWave:
         """Write what is finished, and return what is to be asked next."""
-        found, splitter = _Next(), Splitter(self._folder, self.state.waves, self._wanted.limits)
+        found, splitter = NextWave(), Splitter(self._folder, self.state.waves, self._wanted.limits)
         answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
         for entry, ticket in self._unfinished():
             known = answers.of(entry.number, waves)
@@ -322,7 +289,7 @@ class Batch:
 
         def work(item: tuple[Entry, Ticket]) -> Outcome:
             entry, ticket = item
-            ask = _Onward(known[entry.number], self._live)
+            ask = Onward(known[entry.number], self._live)
             done = told(ticket, walk(self._task, ticket, self._wanted.policy, ask))
             spent[entry.number] = ask.usd
             return Outcome(done.rows, done.usd, done.cost_complete, done.failed, done.escalated, met=tuple(ask.met))
@@ -351,29 +318,3 @@ def _may_be_charged(part: Part) -> bool:
     """Say whether records that a job ended without may have been charged: where they went is not known, or the manifest counts more than there are."""
     processed = part.counts.get("processedRecordCount", 0 if part.status == "Expired" else part.records)  # a job expires that has not begun
     return part.status in ("Completed", "Failed") or processed > part.records - (part.lacking or 0)
-
-
-class _Onward(Replay):
-    """Known replies first, then calls; `met` says how those went, `usd` what they cost."""
-
-    def __init__(self, known: Sequence[Answered], live: Ask) -> None:
-        super().__init__(known)
-        self._ask = live
-        self.met: list[Met] = []
-        self.usd = 0.0
-
-    def __call__(self, model: str, request: Request) -> Reply:
-        """Give the next known reply, or call."""
-        try:
-            return super().__call__(model, request)
-        except Unanswered:
-            pass
-        try:
-            reply = self._ask(model, request)
-        except CallError as error:
-            if error.kind in SERVICE_KINDS or error.kind == REFUSED:
-                self.met.append(Met(model, error.kind, str(error)))
-            raise
-        self.met.append(Met(model))
-        self.usd += reply.cost.usd
-        return reply
