@@ -129,6 +129,26 @@ def test_records_that_no_job_answered_are_said_with_the_way_to_ask_again(bench: 
     assert "at least" in capsys.readouterr().out  # jobs that are said to be complete have been charged, wherever their outputs are
 
 
+def test_a_beginning_anew_that_was_killed_leaves_nothing_of_the_run_before(bench: Ready, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the replies of the old policy's jobs would be told, and priced, as those of the new one."""
+    assert batch(options(source)) == 0
+    before = len(bench.made)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_command, "_forget", killed)  # the output is emptied already, and what belongs to it is not
+        with pytest.raises(Killed):
+            batch(options(source, policy="published", restart=True))
+    assert batch(options(source, policy="published")) == 0
+    assert len(bench.made) >= before + 2  # the first wave is asked again
+    assert {json.loads(row)["ticket_id"] for row in source.with_name("out.ndjson").read_text().splitlines()} == {json.loads(row)["id"] for row in source.read_text().splitlines()}
+
+
 def test_beginning_anew_names_jobs_that_may_still_run(bench: Ready, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it somebody would pay for jobs that nobody reads."""
     standing = bench.standing

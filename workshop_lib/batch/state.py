@@ -41,12 +41,16 @@ class Part:
 
 @dataclass
 class State:
-    """One run: its name, in the tokens of its requests and the folders of its files; its parts, wave by wave; entries answered by on-demand calls."""
+    """One run: its name, in the tokens of its requests and the folders of its files; its parts, wave by wave; entries answered by on-demand calls.
+
+    `identity` is what is run, as in the journal: a run that was begun anew, and killed before this was removed, finds another's here.
+    """
 
     run: str = field(default_factory=lambda: uuid4().hex[:12])
     parts: list[Part] = field(default_factory=list)
     waves: int = 0
     on_demand: list[int] = field(default_factory=list)
+    identity: dict[str, str] = field(default_factory=dict)
 
     def wave(self, number: int) -> list[Part]:
         """Return the parts of a wave, from 0."""

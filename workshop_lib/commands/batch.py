@@ -91,10 +91,13 @@ def _run(
             _forget(folder, file)
         else:
             known = file.load()  # again, now that nobody else writes it: another run may have ended since
+            if known is not None and known.identity != who:
+                _forget(folder, file)
+                known = None
         if known is None and len(journal.finished):
             raise DataError(f"{folder}, with what was asked of which job, is gone. Restore it, or begin anew with --restart.")
         run = Batch(
-            wanted, journal, folder, known or State(), service, connect(settings), settings.backend, say=lambda line: typer.echo(line, err=True)
+            wanted, journal, folder, known or State(identity=who), service, connect(settings), settings.backend, say=lambda line: typer.echo(line, err=True)
         )
         try:
             end = run.run()
