@@ -1,6 +1,7 @@
 """The triage stand-ins: real classifiers of rising capacity that answer anything, the same way every time."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -87,9 +88,11 @@ def test_training_again_gives_the_same_opinions(calibration) -> None:
     material = triage.Material.of(*triage.samples())
     for capacity in CAPACITIES:
         again = triage.train(triage.RECIPES[capacity], material)
-        assert [again.opinion(text) for text, _ in calibration[:10]] == [
-            triage.opinion(text, capacity) for text, _ in calibration[:10]
-        ]
+        for text, _ in calibration[:10]:
+            one, other = again.opinion(text), triage.opinion(text, capacity)
+            assert replace(one, exact={}) == replace(other, exact={})
+            for task, shares in one.exact.items():  # what was kept may have been trained with another number of threads, which add up in another order
+                assert shares == pytest.approx(other.exact[task], abs=1e-4)
 
 
 def test_the_evidence_is_words_of_the_text(calibration) -> None:

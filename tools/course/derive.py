@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tools.course.model import Cell, Lab
+from workshop_lib import syntax
 
 OPEN = "# <solution>"
 CLOSE = "# </solution>"
@@ -23,9 +24,7 @@ _METADATA = {
 
 def parse(code: str) -> ast.Module:
     """Parse a cell's code, in which `await` may stand outside a function; raise SyntaxError."""
-    tree = compile(code, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    assert isinstance(tree, ast.Module)
-    return tree
+    return syntax.parse(code, filename="<cell>", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def blocks_balance(code: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from workshop_lib import syntax
 from workshop_lib.lab.exercise import Exercise
 
 LIMIT_S = 5.0
@@ -170,7 +171,7 @@ def _refuse_no_function(function: Any) -> None:
 def _unwritten(function: Any) -> bool:
     """Say whether a function that returned None still holds its blank or only `pass`; one without a readable source counts as such."""
     try:
-        (made,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+        (made,) = syntax.parse(textwrap.dedent(inspect.getsource(function))).body
     except (OSError, TypeError, ValueError, SyntaxError):
         return True
     if not isinstance(made, ast.FunctionDef | ast.AsyncFunctionDef):

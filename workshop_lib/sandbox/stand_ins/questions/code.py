@@ -4,6 +4,7 @@ import ast
 import re
 from typing import Any
 
+from workshop_lib import syntax
 from workshop_lib.sandbox.stand_ins.questions.interpreter import Interpreter
 from workshop_lib.sandbox.stand_ins.questions.model import Capacity, Guess
 from workshop_lib.sandbox.stand_ins.questions.python_known import Leave, SpentError, UnknownError
@@ -87,7 +88,7 @@ def parsed(text: str) -> list[ast.stmt] | None:
     if len(text) > LONGEST or text.count("(") + text.count("[") > 60:
         return None
     try:
-        return ast.parse(dedented(text)).body or None
+        return syntax.parse(dedented(text)).body or None
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
 

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Callable
 
+from workshop_lib import syntax
 from workshop_lib.sandbox.stand_ins.questions.model import (
     Abacus,
     Capacity,
@@ -101,7 +102,7 @@ def parsed(text: str) -> ast.expr | None:
         return None
     text = re.sub(r"\b0+(?=\d)", "", text + ")" * (text.count("(") - text.count(")")))
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        return syntax.parse(text.strip(), "eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
 

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from workshop_lib import syntax
 from workshop_lib.sandbox.stand_ins.questions.evaluator import Evaluator
 from workshop_lib.sandbox.stand_ins.questions.python_known import Leave, UnknownError, binary, guarded
 
@@ -53,7 +54,7 @@ class Interpreter(Evaluator):
     def do_augassign(self, node: ast.AugAssign) -> None:
         """Update a name or an item in place, as += does on a list."""
         self.tick()
-        load = ast.parse(ast.unparse(node.target), mode="eval").body
+        load = syntax.parse(ast.unparse(node.target), "eval").body
         old, new = self.value(load), self.value(node.value)
         if isinstance(old, list) and isinstance(node.op, ast.Add):
             old.extend(new)
