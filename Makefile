@@ -51,7 +51,7 @@ test-fast: $(TESTABLE)  ## Lint, types, layers and the quick tests, in about a m
 
 # The library's tests wait for processes and servers now and then, and so do a browser and a kernel: beside each other they keep two cores at work.
 library: site
-	WORKSHOP_SITE=out/site $(PYTEST) --durations 20 --durations-min 2 --ignore tests/course --ignore tests/browser tests
+	WORKSHOP_SITE=out/site $(PYTEST) -m "not nightly" --durations 20 --durations-min 2 --ignore tests/course --ignore tests/browser tests
 
 pages:
 	$(GUARDED) $(BIN)/workshop build --check
@@ -60,7 +60,7 @@ pages:
 	$(BIN)/python -m pytest -q -p no:nbval --durations 5 tests/browser
 
 quick:
-	$(PYTEST) -m "not slow" --hypothesis-profile quick --durations 10 --durations-min 1.5 --ignore tests/course --ignore tests/browser tests
+	$(PYTEST) -m "not slow and not nightly" --hypothesis-profile quick --durations 10 --durations-min 1.5 --ignore tests/course --ignore tests/browser tests
 
 types:
 	$(BIN)/mypy
@@ -100,7 +100,7 @@ test-llm: $(TESTABLE)  ## Try a real small model behind the sandbox; installs it
 fuzz: $(TESTABLE)  ## Send mutated requests to the sandbox for a minute: no answer of 500 or above, no hang
 	FUZZ_SECONDS=60 $(BIN)/python -m pytest -q tests/fuzz
 
-nightly: $(TESTABLE)  ## The properties with 2,000 examples each, and the solutions under nbval
+nightly: $(TESTABLE)  ## All tests, the longest too, the properties with 2,000 examples each, and the solutions under nbval
 	$(PYTEST) --hypothesis-profile nightly --ignore tests/course tests
 	$(NBVAL) notebooks/*/solution.ipynb
 

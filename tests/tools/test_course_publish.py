@@ -131,6 +131,7 @@ def test_check_and_slides_do_not_go_together() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium, which CI installs")
 def test_no_slide_of_the_course_overflows(tmp_path: Path) -> None:
     """Without it the last lines of a table would be below the wall's edge."""

@@ -8,10 +8,11 @@ from playbook import carry_out, copy_of_the_house, steps
 from workshop_lib.paths import ROOT
 
 PAGES = sorted((ROOT / "docs/how-to").glob("*.md"))
+LONG = ("teach-it", "change-it")  # both build notebooks
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=[pytest.mark.nightly] if page.stem in LONG else [], id=page.stem) for page in PAGES])
 def test_a_how_to_can_be_followed(page: Path, tmp_path: Path) -> None:
     """Without it a reader would be the first to find out that a command or an import has changed."""
     assert carry_out(page.read_text(encoding="utf-8"), copy_of_the_house(tmp_path)) >= 2

@@ -114,6 +114,7 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, here: Cluster, monkeypatc
     assert 0 <= twice <= CONCURRENCY // 2 + 2, "only what the killed worker had in work is paid again"
 
 
+@pytest.mark.nightly
 def test_ctrl_c_ends_what_is_in_work_and_the_same_command_goes_on(tmp_path: Path, cluster: Cluster) -> None:
     """Without it Ctrl-C would leave a terminal full of Ray's reports, or throw away what was paid for, or never reach the workers."""
     source, out = tmp_path / "in.ndjson", tmp_path / "out"
