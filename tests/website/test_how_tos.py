@@ -8,7 +8,7 @@ from playbook import carry_out, copy_of_the_house, steps
 from workshop_lib.paths import ROOT
 
 PAGES = sorted((ROOT / "docs/how-to").glob("*.md"))
-LONG = ("teach-it", "change-it")  # both build notebooks
+LONG = ("teach-it", "change-it", "your-tickets")
 
 
 @pytest.mark.slow

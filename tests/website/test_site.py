@@ -104,6 +104,7 @@ _BROKEN_IN_TABLES = """() => {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; apt-get install chromium runs these")
+@pytest.mark.nightly
 def test_a_telephone_shows_whole_words_and_a_keyboard_reaches_wide_tables(address: str) -> None:
     """Without it names in tables could fall apart on a narrow screen, or what is cut off be out of reach without a mouse."""
     from axe_playwright_python.sync_playwright import Axe
