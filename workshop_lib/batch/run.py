@@ -147,8 +147,7 @@ class Batch:
         found, waiting = NextWave(), self._waiting()
         again: dict[int, str] = {}
         for part in self.lacking:
-            with (self._folder / f"{part.name}.jsonl").open("rb") as asked, (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
-                again.update(dict.fromkeys(records.numbers(asked) - records.numbers(lines), part.name))
+            again.update(dict.fromkeys(self._unanswered(part), part.name))
             if (part.lacking or 0) >= self._wanted.limits.fewest:
                 found.parts.append(part)
         answers, waves = self._answers(), [self.state.wave(number) for number in range(self.state.waves)]
@@ -171,7 +170,7 @@ class Batch:
             if len(known) < len(waves):
                 raise DataError(f"{entry.where} has no output in wave {len(known) + 1}. Were files of {self._folder} taken away? Begin anew with --restart.")
             try:
-                self._keep(entry, ticket, told(ticket, walk(self._task, ticket, self._wanted.policy, Replay(known))))
+                self._keep(entry.number, key_of(ticket.id), told(ticket, walk(self._task, ticket, self._wanted.policy, Replay(known))))
             except Unanswered as asked:
                 model = catalog.model(asked.model)
                 part = splitter.add(entry.number, model.key, records.record(entry.number, model, asked.request, self._wanted.form))
@@ -198,9 +197,8 @@ class Batch:
             wrong = entry.ticket if isinstance(entry.ticket, Rejected) else Rejected(entry.ticket.id, str(reason))
             self._journal.add(entry.number, rejected(entry, wrong).rows, 0.0, failed=True)
 
-    def _keep(self, entry: Entry, ticket: Ticket, done: Told) -> None:
-        key = key_of(ticket.id)
-        self._journal.add(entry.number, done.rows, done.usd, key=key, failed=done.failed, escalated=done.escalated, cost_complete=done.cost_complete)
+    def _keep(self, number: int, key: bytes, done: Told | Outcome) -> None:
+        self._journal.add(number, done.rows, done.usd, key=key, failed=done.failed, escalated=done.escalated, cost_complete=done.cost_complete)
 
     def _answers(self) -> Answers:
         return Answers(self._folder, self._wanted.form, self._source)
@@ -246,8 +244,7 @@ class Batch:
             return
         file = self._folder / f"{part.name}.jsonl.out"
         part.counts = self._service.fetch(arn, self._out, file)
-        with file.open("rb") as lines, (self._folder / f"{part.name}.jsonl").open("rb") as asked:
-            found = len(records.numbers(lines) & records.numbers(asked))
+        found = part.records - len(self._unanswered(part))
         processed = part.counts.get("processedRecordCount", found)
         if found < min(processed, part.records) and not self._wanted.resubmit:
             raise WorkshopError(
@@ -256,6 +253,11 @@ class Batch:
             )
         part.lacking = part.records - found
         self._file.save(self.state)
+
+    def _unanswered(self, part: Part) -> set[int]:
+        """Return the entries that were asked in a part and of which its output tells nothing that can be read."""
+        with (self._folder / f"{part.name}.jsonl").open("rb") as asked, (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
+            return records.numbers(asked) - records.numbers(lines)
 
     @property
     def _out(self) -> str:
@@ -266,11 +268,10 @@ class Batch:
         for part in self.lacking:
             again = sum(one.replaced for one in self.state.parts) + 1
             splitter = Splitter(self._folder, part.wave, self._wanted.limits, f"r{again}")
-            with (self._folder / f"{part.name}.jsonl.out").open("rb") as lines:
-                there = records.numbers(lines)
+            unanswered = self._unanswered(part)
             with (self._folder / f"{part.name}.jsonl").open("rb") as lines:
                 for line in lines:
-                    if (number := records.number_of(line)) not in there:
+                    if (number := records.number_of(line)) in unanswered:
                         splitter.add(number, part.model, line)
             parts, few = splitter.close()
             part.replaced = True
@@ -300,18 +301,13 @@ class Batch:
         for done in run_many(takewhile(lambda _: outage.certain is None, chosen), work, concurrency=_AT_ONCE):
             entry, ticket = done.item
             for piece, outcome in outage.after(Piece(entry, key_of(ticket.id)), done.result or broken(ticket.id, done.error)):
-                self._write(piece, outcome)
+                self._keep(piece.entry.number, piece.key, outcome)
         for piece, outcome in outage.at_the_end():
-            self._write(piece, outcome)
+            self._keep(piece.entry.number, piece.key, outcome)
         if outage.certain is not None:
             for piece, outcome in outage.held():
                 self._journal.spent(spent[piece.entry.number], cost_complete=outcome.cost_complete)
             raise WorkshopError(f"{outage.certain.detail.rstrip('.')}. The tickets that met it are left for later: run the same command again, it goes on where it stopped.")
-
-    def _write(self, piece: Piece, done: Outcome) -> None:
-        self._journal.add(
-            piece.entry.number, done.rows, done.usd, key=piece.key, failed=done.failed, escalated=done.escalated, cost_complete=done.cost_complete
-        )
 
 
 def _may_be_charged(part: Part) -> bool:
